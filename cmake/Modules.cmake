@@ -1,0 +1,26 @@
+include(GoogleTest)
+
+# rbee_module(NAME [DEPENDS target...]): builds the .cpp files of the current folder as the static library
+# rbee_NAME, and its *_test.cpp files as the test program NAME_test. Files are found, not listed, so that
+# adding one touches no shared line.
+function(rbee_module name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS;TEST_DEPENDS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  set(tests ${sources})
+  list(FILTER sources EXCLUDE REGEX "_(test|bench|fuzz)\\.cpp$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+  if(sources)
+    add_library(rbee_${name} STATIC ${sources})
+    target_link_libraries(rbee_${name} PUBLIC rbee_options ${ARG_DEPENDS})
+  else()
+    add_library(rbee_${name} INTERFACE)
+    target_link_libraries(rbee_${name} INTERFACE rbee_options ${ARG_DEPENDS})
+  endif()
+  if(tests AND RBEE_TESTS)
+    find_package(GTest REQUIRED)
+    add_executable(${name}_test ${tests})
+    target_link_libraries(${name}_test PRIVATE rbee_${name} ${ARG_TEST_DEPENDS} GTest::gmock GTest::gtest_main)
+    target_compile_definitions(${name}_test PRIVATE RBEE_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data")
+    gtest_discover_tests(${name}_test DISCOVERY_TIMEOUT 60 PROPERTIES LABELS unit TIMEOUT 300)
+  endif()
+endfunction()

@@ -1,0 +1,95 @@
+// Ops: the fused verbs a model may use. Eager: one call is one kernel launch or one parallel loop.
+//
+// The contract, the same for every backend, is the one a GPU with captured graphs needs:
+//  - a model branches on sizes only and never reads what a Tensor points to;
+//  - results live in the step arena until the enclosing scope ends or the step does;
+//  - a call may be made by several workers at once, each walking the same forward with its own Ops:
+//  a model keeps
+//    no state in forward and makes the same calls in the same order everywhere.
+// Shapes: T tokens of the batch, rows of activations. All activations are f32. backend/ref is the
+// definition of each op's result; the others agree within the rounding of the types they compute
+// in.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "core/batch.hpp"
+#include "core/tensor.hpp"
+
+namespace rbee {
+
+enum class Activation : std::uint8_t { silu, gelu_tanh, gelu_erf, relu };
+
+// Which elements of a head rotate together: j with j + dims/2 (half), or 2j with 2j + 1 (adjacent).
+enum class RopePairing : std::uint8_t { half, adjacent };
+
+// Rotary position embedding (Su et al., 2021, arXiv:2104.09864) of the first dims elements of each
+// head. angle(position, j) = float(position) * inv_freq[j], computed in f32 as transformers does.
+struct Rope {
+  int dims = 0;  // 0: no rotation
+  RopePairing pairing = RopePairing::half;
+  Weight inv_freq{};  // f32 vector [dims / 2], scaling already applied
+  float scale = 1;    // multiplies cos and sin
+};
+
+// Causal attention over the paged cache: key position p is seen by query position q iff p <= q and
+// (window == 0 or q - p < window).
+struct AttentionParams {
+  int n_heads = 0;
+  int n_kv_heads = 0;
+  int head_dim = 0;  // even
+  float scale = 0;   // multiplies q·k
+  int window = 0;    // 0: all keys
+  Rope rope{};
+};
+
+class Ops {
+ public:
+  virtual ~Ops() = default;
+
+  // [T, table.cols]: rows of the table, one for each token, times scale.
+  virtual Tensor embed(const Weight& table, const Batch& batch, float scale = 1) = 0;
+
+  // x / sqrt(mean(x²) + eps) * weight, row by row (Zhang & Sennrich, 2019, arXiv:1910.07467).
+  virtual Tensor rms_norm(const Tensor& x, const Weight& weight, float eps) = 0;
+
+  // [T, sum of rows]: the products of x with all parts side by side. One read of x serves all.
+  virtual Tensor linear(const Tensor& x, std::span<const Linear> parts) = 0;
+
+  // acc += x · weightᵀ (+ bias). acc must not overlap x.
+  virtual void linear_add(const Tensor& acc, const Tensor& x, const Linear& part) = 0;
+
+  // act(x · gateᵀ) ⊙ (x · upᵀ): the first half of a gated MLP (Shazeer, 2020, arXiv:2002.05202).
+  virtual Tensor gated(const Tensor& x, const Linear& gate, const Linear& up, Activation act) = 0;
+
+  // qkv is [T, (n_heads + 2 n_kv_heads) * head_dim]: queries, keys, values. Rotates queries and
+  // keys, stores keys and values of this step in layer state_layer of the cache, and returns [T,
+  // n_heads * head_dim].
+  virtual Tensor attend(const Tensor& qkv, const AttentionParams& params, const Batch& batch,
+                        int state_layer) = 0;
+
+  // [rows.size(), x.cols]: a copy of these rows of x. All rows in order give x itself.
+  virtual Tensor take_rows(const Tensor& x, std::span<const std::int32_t> rows) = 0;
+
+  // Frees, when it dies, what was made in the arena since it was made. Tensors from before stay
+  // valid.
+  class Scope {
+   public:
+    explicit Scope(Ops& ops) : ops_(ops), mark_(ops.mark()) {}
+    ~Scope() { ops_.release(mark_); }
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+
+   private:
+    Ops& ops_;
+    std::size_t mark_;
+  };
+  [[nodiscard]] Scope scope() { return Scope(*this); }
+
+ private:
+  virtual std::size_t mark() = 0;
+  virtual void release(std::size_t mark) = 0;
+};
+
+}  // namespace rbee

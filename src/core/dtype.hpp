@@ -1,0 +1,44 @@
+// Storage types of tensors: plain numbers and the block-quantised types of GGUF.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+namespace rbee {
+
+enum class DType : std::uint8_t {
+  f32,
+  f16,
+  bf16,
+  q4_0,
+  q4_1,
+  q5_0,
+  q5_1,
+  q8_0,
+  q2_k,
+  q3_k,
+  q4_k,
+  q5_k,
+  q6_k,
+  q8_k,
+};
+
+struct DTypeInfo {
+  std::string_view name;    // "Q4_K": the GGUF spelling
+  int block;                // elements per block; a row is a whole number of blocks
+  std::size_t block_bytes;  // bytes per block
+  bool quantised;
+};
+
+const DTypeInfo& info(DType type) noexcept;
+std::span<const DType> all_dtypes() noexcept;
+std::optional<DType> dtype_from_name(std::string_view name) noexcept;
+
+// Bytes of one row of cols elements. Precondition: cols is a multiple of the block.
+inline std::size_t row_bytes(DType type, std::size_t cols) noexcept {
+  return cols / static_cast<std::size_t>(info(type).block) * info(type).block_bytes;
+}
+
+}  // namespace rbee

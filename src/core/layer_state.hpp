@@ -1,0 +1,26 @@
+// What a layer keeps between steps. The whole vocabulary of state: a Model declares one LayerState
+// per layer.
+#pragma once
+#include <cstddef>
+#include <variant>
+
+namespace rbee {
+
+// Tokens per page of the key/value cache. One page id stands for the same page in every layer.
+inline constexpr int kPageTokens = 64;
+
+// Keys and values of each token; grows by pages.
+struct PagedKv {
+  int n_kv_heads = 0;
+  int head_dim = 0;
+  int window = 0;  // keys a query can see, itself included; 0: all
+};
+
+// A fixed number of bytes per sequence, whatever its length.
+struct Recurrent {
+  std::size_t bytes = 0;
+};
+
+using LayerState = std::variant<PagedKv, Recurrent>;
+
+}  // namespace rbee

@@ -1,0 +1,64 @@
+// Engine: continuous batching over one model. One thread owns the backend, the state cache and
+// every sequence; everybody else talks to it through submit and TokenStream.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "backend/backend.hpp"
+#include "base/result.hpp"
+#include "engine/request.hpp"
+#include "engine/token_stream.hpp"
+#include "model/model.hpp"
+
+namespace rbee {
+
+struct EngineOptions {
+  int max_context = 0;  // tokens of one sequence; 0: the model's own limit, as far as memory allows
+  int max_sequences = 32;  // running at once
+  int max_queue = 256;     // waiting; more are refused
+  int max_batch_tokens =
+      512;  // tokens of one step: bounds how long a prefill chunk delays the decoding sequences
+  std::size_t state_bytes =
+      0;  // for the cache; 0: enough for max_context and some more, within free memory
+  std::size_t stream_capacity = 256;
+};
+
+struct EngineStats {
+  int running = 0;
+  int waiting = 0;
+  int pages_total = 0;
+  int pages_free = 0;
+  std::uint64_t steps = 0;
+  std::uint64_t prompt_tokens = 0;
+  std::uint64_t generated_tokens = 0;
+  std::uint64_t preemptions = 0;
+  std::uint64_t finished = 0;
+  std::uint64_t cancelled = 0;
+};
+
+class Engine {
+ public:
+  // Allocates the state and starts the engine thread. backend and model must outlive the engine.
+  // Throws BackendError when not even one sequence of max_context fits.
+  Engine(Backend& backend, const Model& model, const EngineOptions& options);
+  ~Engine();  // cancels what runs and joins the thread
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Any thread. The stream ends with exactly one Finish, whatever happens.
+  Result<std::shared_ptr<TokenStream>, SubmitError> submit(GenerationRequest request);
+
+  // Stops admitting; running and waiting sequences finish with FinishReason::cancelled at the next
+  // step.
+  void shutdown();
+
+  int max_context() const;
+  EngineStats stats() const;  // any thread
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace rbee

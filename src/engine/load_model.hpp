@@ -1,0 +1,38 @@
+// load_model: from a path to everything that generates text.
+#pragma once
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "backend/backend.hpp"
+#include "checkpoint/checkpoint.hpp"
+#include "model/family.hpp"
+#include "model/model.hpp"
+#include "tokenizer/tokenizer.hpp"
+
+namespace rbee {
+
+struct LoadOptions {
+  std::string device = "cpu";
+  BackendOptions backend;
+  std::function<void(std::size_t bytes_done, std::size_t bytes_total)> progress;
+  bool with_tokenizer = true;
+};
+
+// Members are destroyed in reverse order: the model before the backend that holds its weights.
+struct LoadedModel {
+  std::string family;
+  std::string architecture;
+  Format format = Format::gguf;
+  std::size_t parameters = 0;
+  std::shared_ptr<const Tokenizer> tokenizer;
+  std::unique_ptr<Backend> backend;
+  std::unique_ptr<Model> model;
+};
+
+// Throws LoadError.
+LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& options);
+
+}  // namespace rbee

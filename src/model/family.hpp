@@ -1,0 +1,36 @@
+// Family: how a model family is recognised and built. One constant record in each file of
+// families/.
+#pragma once
+#include <array>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "checkpoint/checkpoint.hpp"
+#include "model/loader.hpp"
+#include "model/model.hpp"
+
+namespace rbee {
+
+struct Family {
+  std::string_view id;
+  std::array<std::string_view, 8> hf{};    // names in config.json: architectures[0], or model_type
+  std::array<std::string_view, 4> gguf{};  // general.architecture
+  // Decides between families that share an id (GGUF "llama" is several); null: the id is enough.
+  bool (*claims)(const Checkpoint&) = nullptr;
+  std::unique_ptr<Model> (*build)(Loader&) = nullptr;
+};
+
+// All families of this build, made by cmake from the files in src/families.
+std::span<const Family* const> all_families();
+
+// Throws LoadError for an unknown architecture: names it, the nearest known one and all that are
+// supported.
+const Family& find_family(const Checkpoint& checkpoint, std::span<const Family* const> families);
+
+template <class M>
+std::unique_ptr<Model> build(Loader& load) {
+  return std::make_unique<M>(load);
+}
+
+}  // namespace rbee

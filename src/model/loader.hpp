@@ -1,0 +1,66 @@
+// Loader: the only door from a checkpoint to weights. Every request states the shape it expects.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "backend/backend.hpp"
+#include "checkpoint/checkpoint.hpp"
+
+namespace rbee {
+
+// A tensor name in both spellings, without the optional "model." prefix on the HF side (the loader
+// tries the prefixes that checkpoints use); several spellings are separated by '|'. "{}" is the
+// layer number.
+struct Name {
+  std::string_view hf;
+  std::string_view gguf;
+};
+
+class Loader {
+ public:
+  // backend == nullptr: a dry run that checks names and shapes and counts bytes, but packs nothing.
+  Loader(const Checkpoint& checkpoint, Backend* backend);
+
+  const Checkpoint& checkpoint() const { return checkpoint_; }
+
+  // Throw LoadError (file, tensor, expected, found) when the tensor is missing or its shape
+  // differs.
+  Weight matrix(const Name& name, int rows, int cols, int layer = -1);
+  Weight vector(const Name& name, int size, int layer = -1);
+  // As above, or an absent Weight when there is no such tensor.
+  Weight maybe_matrix(const Name& name, int rows, int cols, int layer = -1);
+  Weight maybe_vector(const Name& name, int size, int layer = -1);
+  // A vector computed by the family (rotary frequencies, say).
+  Weight constant(std::span<const float> values);
+  // Host values of a small tensor (rope_freqs, say); empty when there is none.
+  std::vector<float> values(const Name& name, int layer = -1);
+
+  // Called with (bytes packed, bytes in all) after each tensor.
+  void on_progress(std::function<void(std::size_t, std::size_t)> callback);
+
+  // After the build: throws LoadError naming tensors that nobody asked for, except those that every
+  // loader ignores (rotary_emb.inv_freq, attention masks, ...).
+  void check_all_used() const;
+
+  std::size_t parameters() const { return parameters_; }      // elements of all tensors asked for
+  std::size_t packed_bytes() const { return packed_bytes_; }  // what they take in the backend
+
+ private:
+  const TensorInfo* find(const Name& name, int layer);
+  Weight pack(const TensorInfo& info, int rows, int cols);
+
+  const Checkpoint& checkpoint_;
+  Backend* backend_;
+  std::function<void(std::size_t, std::size_t)> progress_;
+  std::set<std::string, std::less<>> used_;
+  std::size_t parameters_ = 0;
+  std::size_t packed_bytes_ = 0;
+  std::size_t total_bytes_ = 0;
+};
+
+}  // namespace rbee
