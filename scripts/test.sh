@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Installs what tests need, builds, and runs everything: format and include rules, sanitizer suites, unit,
+# conformance, fuzz corpora and end-to-end tests. Ends with the test runner's summary.
+source "$(dirname "$0")/lib.sh"
+
+step "Packages"
+install_packages "${build_packages[@]}" "${run_packages[@]}" "${test_packages[@]}"
+
+step "Format and include direction"
+scripts/format.sh --check
+scripts/check_includes.py
+
+step "Model and test vocabularies"
+scripts/fetch_model.sh
+[[ -x scripts/fetch_test_vocabularies.sh ]] && scripts/fetch_test_vocabularies.sh
+export RBEE_TEST_VOCABULARIES="${XDG_CACHE_HOME:-$HOME/.cache}/llm-worker-rbee/test-vocabularies"
+
+step "Python clients for the end-to-end tests"
+venv=build/e2e-venv
+if [[ ! -x $venv/bin/pytest ]] || ! cmp -s tests/e2e/requirements.txt "$venv/requirements.txt"; then
+  python3 -m venv "$venv" || fail "cannot make a Python environment" "apt-get install python3-venv"
+  "$venv/bin/pip" install -q -r tests/e2e/requirements.txt || fail "pip install failed" "Check the network or PIP_INDEX_URL, then run this again."
+  cp tests/e2e/requirements.txt "$venv/requirements.txt"
+fi
+
+step "Build (release)"
+build release all
+scripts/check_kernel_symbols.sh build/release
+
+for sanitizer in asan tsan; do
+  step "Sanitizer suite: $sanitizer"
+  scripts/test_sanitizer.sh "$sanitizer"
+done
+
+step "Tests"
+ctest --preset release

@@ -1,0 +1,47 @@
+// One function for each subcommand: adds it to the parser; parsing it stores what to run.
+#pragma once
+#include <functional>
+#include <string>
+
+#include "engine/load_model.hpp"
+
+namespace CLI {
+class App;
+}
+
+namespace rbee {
+
+using Command = std::function<int()>;  // returns the exit code
+
+void add_serve(CLI::App& app, Command& selected);
+void add_run(CLI::App& app, Command& selected);
+void add_inspect(CLI::App& app, Command& selected);
+void add_eval(CLI::App& app, Command& selected);
+void add_tokenize(CLI::App& app, Command& selected);
+void add_perplexity(CLI::App& app, Command& selected);
+void add_bench(CLI::App& app, Command& selected);
+
+// A user's mistake that is found after parsing: exit code 2.
+class UsageError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// The flags that every command with a model shares.
+struct ModelOptions {
+  std::string model = "smollm2:135m";
+  std::string device = "cpu";
+  int threads = 0;
+  std::string cpu_isa;
+  std::string kv_type = "auto";
+};
+
+enum class ModelFlag { option, positional, required_option };
+void add_model_options(CLI::App& command, ModelOptions& options, ModelFlag flag);
+
+LoadOptions load_options(const ModelOptions& options);
+// Resolves the model's name or path and loads it, with a progress line on stderr when that is a
+// terminal.
+LoadedModel load(const ModelOptions& options, bool with_tokenizer);
+
+}  // namespace rbee

@@ -1,0 +1,187 @@
+// inspect: what a model is and what it needs, without loading it.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "app/commands.hpp"
+#include "app/model_path.hpp"
+#include "base/json.hpp"
+#include "base/load_error.hpp"
+#include "model/family.hpp"
+#include "model/make_backend.hpp"
+
+namespace rbee {
+namespace {
+
+struct InspectOptions {
+  ModelOptions model;
+  bool json = false;
+};
+
+struct TypeCount {
+  std::int64_t tensors = 0, parameters = 0, bytes = 0;
+};
+
+Json type_histogram(const Checkpoint& checkpoint) {
+  std::map<std::string, TypeCount> counts;
+  for (const TensorInfo& tensor : checkpoint.tensors()) {
+    TypeCount& count = counts[std::string(info(tensor.type).name)];
+    std::int64_t n = 1;
+    for (const std::int64_t d : tensor.shape) n *= d;
+    ++count.tensors, count.parameters += n;
+    count.bytes += static_cast<std::int64_t>(tensor.bytes.size());
+  }
+  Json json = Json::object();
+  for (const auto& [name, c] : counts)
+    json[name] = {{"tensors", c.tensors}, {"parameters", c.parameters}, {"bytes", c.bytes}};
+  return json;
+}
+
+// Bytes the weights take once packed by this backend.
+std::size_t packed_bytes(const Checkpoint& checkpoint, const Backend& backend) {
+  std::size_t total = 0;
+  for (const TensorInfo& tensor : checkpoint.tensors()) {
+    if (tensor.shape.size() == 2) {
+      total += backend.packed_bytes(tensor.type, static_cast<int>(tensor.shape[0]),
+                                    static_cast<int>(tensor.shape[1]));
+    } else {
+      std::size_t n = sizeof(float);
+      for (const std::int64_t d : tensor.shape) n *= static_cast<std::size_t>(d);
+      total += n;
+    }
+  }
+  return total;
+}
+
+Json inspect_tokenizer(const std::filesystem::path& path) {
+  try {
+    const auto tokenizer = Tokenizer::open(path);
+    Json ends = Json::array();
+    for (const TokenId id : tokenizer->end_ids()) ends.push_back({id, tokenizer->id_to_token(id)});
+    return {{"description", tokenizer->description()},
+            {"vocab_size", tokenizer->vocab_size()},
+            {"end_tokens", std::move(ends)},
+            {"chat_template", tokenizer->chat_template()}};
+  } catch (const LoadError& e) {
+    return {{"error", e.what()}};
+  }
+}
+
+Json inspect_memory(const Checkpoint& checkpoint, const ModelInfo& info,
+                    const LoadOptions& options) {
+  const auto backend = make_backend(options.device, options.backend);
+  const double per_page = static_cast<double>(backend->page_bytes(info.state));
+  return {{"device", backend->name()},
+          {"weights_bytes", packed_bytes(checkpoint, *backend)},
+          {"state_bytes_per_token", per_page / kPageTokens},
+          {"state_bytes_per_sequence", backend->slot_bytes(info.state)}};
+}
+
+Json inspect(const InspectOptions& options) {
+  const auto path = resolve_model(options.model.model, cache_roots_from_environment());
+  const auto checkpoint = Checkpoint::open(path);
+  Json json{{"path", path.string()},
+            {"format", checkpoint->format() == Format::gguf ? "gguf" : "safetensors"},
+            {"architecture", checkpoint->architecture()},
+            {"tensors", checkpoint->tensors().size()},
+            {"types", type_histogram(*checkpoint)}};
+  try {
+    const Family& family = find_family(*checkpoint, all_families());
+    Loader dry_run(*checkpoint, nullptr);
+    const auto model = family.build(dry_run);
+    json["family"] = family.id;
+    json["parameters"] = dry_run.parameters();
+    json["layers"] = model->info().n_layers;
+    json["hidden_size"] = model->info().hidden_size;
+    json["vocab_size"] = model->info().vocab_size;
+    json["context"] = model->info().max_context;
+    json["memory"] = inspect_memory(*checkpoint, model->info(), load_options(options.model));
+  } catch (const LoadError& e) {
+    json["unsupported"] = e.what();
+  }
+  json["tokenizer"] = inspect_tokenizer(path);
+  return json;
+}
+
+std::string human_bytes(double bytes) {
+  const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  int unit = 0;
+  for (; bytes >= 1024 && unit < 4; ++unit) bytes /= 1024;
+  return fmt::format("{:.{}f} {}", bytes, unit == 0 ? 0 : 1, units[unit]);
+}
+
+void print_line(std::string_view label, const std::string& text) {
+  fmt::print("{:<16}{}\n", label, text);
+}
+
+void print_model(const Json& json) {
+  if (json.contains("unsupported")) {
+    print_line("not supported", json["unsupported"].get<std::string>());
+    return;
+  }
+  print_line("family", json["family"].get<std::string>());
+  print_line(
+      "parameters",
+      fmt::format("{:.2f} M", static_cast<double>(json["parameters"].get<std::int64_t>()) / 1e6));
+  print_line("shape",
+             fmt::format("{} layers, hidden size {}, vocabulary {}", json["layers"].get<int>(),
+                         json["hidden_size"].get<int>(), json["vocab_size"].get<int>()));
+  print_line("context", fmt::format("{} tokens", json["context"].get<int>()));
+  const Json& memory = json["memory"];
+  print_line("memory", fmt::format("{} for weights, {} of state per token ({})",
+                                   human_bytes(memory["weights_bytes"].get<double>()),
+                                   human_bytes(memory["state_bytes_per_token"].get<double>()),
+                                   memory["device"].get<std::string>()));
+}
+
+void print_report(const Json& json) {
+  print_line("path", json["path"].get<std::string>());
+  print_line("format", json["format"].get<std::string>());
+  print_line("architecture", json["architecture"].get<std::string>());
+  print_model(json);
+  for (const auto& [name, count] : json["types"].items()) {
+    print_line("  " + name,
+               fmt::format("{} tensors, {:.2f} M parameters, {}", count["tensors"].get<int>(),
+                           count["parameters"].get<double>() / 1e6,
+                           human_bytes(count["bytes"].get<double>())));
+  }
+  const Json& tokenizer = json["tokenizer"];
+  if (tokenizer.contains("error")) {
+    print_line("tokenizer", tokenizer["error"].get<std::string>());
+    return;
+  }
+  print_line("tokenizer", tokenizer["description"].get<std::string>());
+  std::string ends;
+  for (const Json& end : tokenizer["end_tokens"])
+    ends += fmt::format("{} ({}) ", end[1].get<std::string>(), end[0].get<int>());
+  print_line("end tokens", ends);
+  const auto& chat = tokenizer["chat_template"].get_ref<const std::string&>();
+  print_line("chat template", chat.empty() ? "none" : fmt::format("{} bytes", chat.size()));
+}
+
+int run_inspect(const InspectOptions& options) {
+  const Json json = inspect(options);
+  if (options.json) {
+    fmt::print("{}\n", dump_json(json));
+  } else {
+    print_report(json);
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, Command& selected) {
+  auto options = std::make_shared<InspectOptions>();
+  CLI::App* command =
+      app.add_subcommand("inspect", "Say what a model is and what it needs; loads nothing");
+  add_model_options(*command, options->model, ModelFlag::positional);
+  command->add_flag("--json", options->json, "print a JSON report");
+  command->callback(
+      [options, &selected] { selected = [options] { return run_inspect(*options); }; });
+}
+
+}  // namespace rbee

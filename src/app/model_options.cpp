@@ -1,0 +1,75 @@
+#include <unistd.h>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "app/commands.hpp"
+#include "app/model_path.hpp"
+
+namespace rbee {
+
+void add_model_options(CLI::App& command, ModelOptions& options, ModelFlag flag) {
+  const std::string help = ".gguf file, safetensors directory, or name of a cached model";
+  if (flag == ModelFlag::positional) {
+    command.add_option("MODEL", options.model, help)->envname("RBEE_MODEL")->capture_default_str();
+  } else {
+    auto* option = command.add_option("-m,--model", options.model, help)->envname("RBEE_MODEL");
+    if (flag == ModelFlag::required_option) {
+      option->required();
+    } else {
+      option->capture_default_str();
+    }
+  }
+  command.add_option("--device", options.device, "cpu, ref (slow, exact) or cuda[:n]")
+      ->envname("RBEE_DEVICE")
+      ->capture_default_str();
+  command.add_option("-t,--threads", options.threads, "CPU threads; 0: one for each core")
+      ->envname("RBEE_THREADS")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  command
+      .add_option("--cpu-isa", options.cpu_isa, "base, avx2 or avx512; default: the best there is")
+      ->envname("RBEE_CPU_ISA")
+      ->check(CLI::IsMember({"base", "avx2", "avx512"}));
+  command
+      .add_option("--kv-type", options.kv_type, "type of the key/value cache: auto, f32 or bf16")
+      ->envname("RBEE_KV_TYPE")
+      ->check(CLI::IsMember({"auto", "f32", "bf16"}))
+      ->capture_default_str();
+}
+
+LoadOptions load_options(const ModelOptions& options) {
+  LoadOptions result;
+  result.device = options.device;
+  result.backend.threads = options.threads;
+  result.backend.cpu_isa = options.cpu_isa;
+  result.backend.kv_type = options.kv_type == "f32"    ? KvType::f32
+                           : options.kv_type == "bf16" ? KvType::bf16
+                                                       : KvType::automatic;
+  return result;
+}
+
+LoadedModel load(const ModelOptions& options, bool with_tokenizer) {
+  LoadOptions load = load_options(options);
+  load.with_tokenizer = with_tokenizer;
+  const bool terminal = ::isatty(STDERR_FILENO) != 0;
+  int shown = -1;
+  if (terminal) {
+    load.progress = [&shown](std::size_t done, std::size_t total) {
+      const int percent =
+          total == 0
+              ? 100
+              : static_cast<int>(100.0 * static_cast<double>(done) / static_cast<double>(total));
+      if (percent != shown) fmt::print(stderr, "\rloading {:3d} %", percent);
+      shown = percent;
+      std::fflush(stderr);
+    };
+  }
+  LoadedModel model =
+      load_model(resolve_model(options.model, cache_roots_from_environment()), load);
+  if (shown >= 0) fmt::print(stderr, "\r\x1b[K");
+  return model;
+}
+
+}  // namespace rbee

@@ -1,0 +1,249 @@
+// run: chat in the terminal.
+#include <editline/readline.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <iterator>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "app/commands.hpp"
+#include "base/json.hpp"
+#include "base/log.hpp"
+#include "chat/chat_template.hpp"
+#include "chat/chatml.hpp"
+#include "engine/engine.hpp"
+#include "engine/text_stream.hpp"
+
+namespace rbee {
+namespace {
+
+struct RunOptions {
+  ModelOptions model;
+  std::string prompt;
+  std::string system;
+  SamplingParams sampling{.temperature = 0.7F, .top_p = 0.95F, .min_p = 0.05F};
+  std::uint64_t seed = 0;
+  bool has_seed = false;
+  int max_tokens = -1;
+  int context = 0;
+  bool raw = false;
+  bool json = false;
+};
+
+// Set by Ctrl-C while an answer streams. A signal handler can reach nothing else.
+std::atomic<bool> g_interrupted{false};
+
+void on_interrupt(int) { g_interrupted.store(true); }
+
+struct Answer {
+  std::string text;
+  Finish finish;
+};
+
+class Chat {
+ public:
+  Chat(const RunOptions& options, LoadedModel& model, Engine& engine)
+      : options_(options), model_(model), engine_(engine), template_(source(model)) {
+    if (!options.system.empty())
+      messages_.push_back({{"role", "system"}, {"content", options.system}});
+  }
+
+  // Streams the answer to standard output, unless quiet.
+  Answer ask(const std::string& text, bool quiet) {
+    messages_.push_back({{"role", "user"}, {"content", text}});
+    Answer answer = generate(encode(text), quiet);
+    if (answer.finish.reason == FinishReason::error) {
+      messages_.erase(messages_.size() - 1);
+      throw std::runtime_error(answer.finish.error);
+    }
+    messages_.push_back({{"role", "assistant"}, {"content", answer.text}});
+    return answer;
+  }
+
+  void forget() {
+    messages_ = Json::array();
+    if (!options_.system.empty())
+      messages_.push_back({{"role", "system"}, {"content", options_.system}});
+  }
+
+ private:
+  static std::string_view source(const LoadedModel& model) {
+    if (!model.tokenizer->chat_template().empty()) return model.tokenizer->chat_template();
+    log::warn("the model carries no chat template: framing messages as ChatML");
+    return kChatMlTemplate;
+  }
+
+  std::vector<TokenId> encode(const std::string& text) const {
+    if (options_.raw) return model_.tokenizer->encode(text);
+    const Json variables{{"messages", messages_},
+                         {"add_generation_prompt", true},
+                         {"bos_token", model_.tokenizer->bos_text()},
+                         {"eos_token", model_.tokenizer->eos_text()}};
+    return model_.tokenizer->encode(template_.render(variables), {.add_special = false});
+  }
+
+  Answer generate(std::vector<TokenId> prompt, bool quiet) {
+    const auto ends = model_.tokenizer->end_ids();
+    GenerationRequest request{.prompt = std::move(prompt),
+                              .sampling = options_.sampling,
+                              .max_tokens = options_.max_tokens,
+                              .end_ids = {ends.begin(), ends.end()}};
+    if (options_.has_seed) request.sampling.seed = options_.seed;
+    auto tokens = engine_.submit(std::move(request));
+    if (!tokens) throw std::runtime_error("the conversation is longer than the context");
+    TextStream stream(*tokens, model_.tokenizer, {});
+    Answer answer;
+    g_interrupted = false;
+    while (auto piece = stream.next()) {
+      answer.text += piece->text;
+      if (!quiet) fmt::print("{}", piece->text);
+      std::fflush(stdout);
+      if (g_interrupted) stream.tokens().cancel();
+    }
+    answer.finish = *stream.finished();
+    return answer;
+  }
+
+  const RunOptions& options_;
+  LoadedModel& model_;
+  Engine& engine_;
+  ChatTemplate template_;
+  Json messages_ = Json::array();
+};
+
+double tokens_per_second(const Finish& finish) {
+  return finish.decode_seconds > 0 ? (finish.completion_tokens - 1) / finish.decode_seconds : 0;
+}
+
+void print_speed(const Finish& finish) {
+  fmt::print(stderr, "[{} tokens, {:.1f} tokens/s; {} prompt tokens in {:.2f} s]\n",
+             finish.completion_tokens, tokens_per_second(finish), finish.prompt_tokens,
+             finish.prefill_seconds);
+}
+
+int answer_once(const RunOptions& options, Chat& chat, const std::string& prompt) {
+  const Answer answer = chat.ask(prompt, options.json);
+  if (options.json) {
+    const Json report{{"text", answer.text},
+                      {"prompt_tokens", answer.finish.prompt_tokens},
+                      {"completion_tokens", answer.finish.completion_tokens},
+                      {"tokens_per_second", tokens_per_second(answer.finish)}};
+    fmt::print("{}\n", dump_json(report));
+    return 0;
+  }
+  fmt::print("\n");
+  print_speed(answer.finish);
+  return answer.finish.reason == FinishReason::cancelled ? 130 : 0;
+}
+
+std::filesystem::path history_file() {
+  namespace fs = std::filesystem;
+  const char* state = std::getenv("XDG_STATE_HOME");
+  const char* home = std::getenv("HOME");
+  const fs::path root = state != nullptr && *state != '\0'
+                            ? fs::path(state)
+                            : fs::path(home != nullptr ? home : "/tmp") / ".local/state";
+  std::error_code ignored;
+  fs::create_directories(root / "llm-worker-rbee", ignored);
+  return root / "llm-worker-rbee" / "history";
+}
+
+int converse(Chat& chat) {
+  const std::string history = history_file().string();
+  using_history();
+  stifle_history(1000);
+  read_history(history.c_str());
+  fmt::print(stderr, "Ctrl-C stops an answer; /clear starts anew; /bye or Ctrl-D ends.\n");
+  while (true) {
+    std::signal(SIGINT, SIG_IGN);  // at the prompt Ctrl-C must not end the program
+    const std::unique_ptr<char, decltype(&std::free)> line(readline(">>> "), &std::free);
+    if (line == nullptr) break;
+    const std::string text(line.get());
+    if (text.find_first_not_of(" \t") == std::string::npos) continue;
+    add_history(text.c_str());
+    if (text == "/bye" || text == "/exit" || text == "/quit") break;
+    if (text == "/clear") {
+      chat.forget();
+      continue;
+    }
+    std::signal(SIGINT, on_interrupt);
+    try {
+      const Answer answer = chat.ask(text, false);
+      fmt::print("\n");
+      print_speed(answer.finish);
+    } catch (const std::exception& e) {
+      fmt::print(stderr, "error: {}\n", e.what());
+    }
+  }
+  fmt::print(stderr, "\n");
+  write_history(history.c_str());
+  return 0;
+}
+
+int run_chat(const RunOptions& options) {
+  LoadedModel model = load(options.model, true);
+  Engine engine(*model.backend, *model.model, {.max_context = options.context, .max_sequences = 1});
+  Chat chat(options, model, engine);
+  const bool terminal = ::isatty(STDIN_FILENO) != 0 && ::isatty(STDOUT_FILENO) != 0;
+  if (!options.prompt.empty()) {
+    std::signal(SIGINT, on_interrupt);
+    return answer_once(options, chat, options.prompt);
+  }
+  if (terminal && !options.json) return converse(chat);
+  const std::string prompt{std::istreambuf_iterator<char>(std::cin), {}};
+  if (prompt.empty()) throw UsageError("no prompt: give one as argument or on standard input");
+  std::signal(SIGINT, on_interrupt);
+  return answer_once(options, chat, prompt);
+}
+
+void add_sampling_options(CLI::App& command, RunOptions& options) {
+  SamplingParams& s = options.sampling;
+  command.add_option("--temperature", s.temperature, "0: greedy")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
+  command.add_option("--top-k", s.top_k, "0: off")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--top-p", s.top_p, "1: off")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command.add_option("--min-p", s.min_p, "0: off")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command.add_option("--repetition-penalty", s.repetition_penalty, "1: off")
+      ->check(CLI::Range(0.01, 100.0))
+      ->capture_default_str();
+  command.add_option_function<std::uint64_t>(
+      "--seed", [&options](std::uint64_t seed) { options.seed = seed, options.has_seed = true; },
+      "same seed, same answer");
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Command& selected) {
+  auto options = std::make_shared<RunOptions>();
+  CLI::App* command = app.add_subcommand("run", "Chat in the terminal, or answer one prompt");
+  add_model_options(*command, options->model, ModelFlag::positional);
+  command->add_option("PROMPT", options->prompt, "answer this and end");
+  command->add_option("--system", options->system, "system message");
+  command
+      ->add_option("-n,--max-tokens", options->max_tokens, "longest answer; -1: up to the context")
+      ->capture_default_str();
+  command->add_option("--ctx", options->context, "context in tokens; 0: the model's own")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_flag("--raw", options->raw, "no chat template: the prompt is continued as it is");
+  command->add_flag("--json", options->json, "print one JSON report instead of streaming");
+  add_sampling_options(*command, *options);
+  command->callback([options, &selected] { selected = [options] { return run_chat(*options); }; });
+}
+
+}  // namespace rbee
