@@ -1,0 +1,201 @@
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "backend/cpu/kernels/pack.hpp"
+#include "backend/cpu/kernels/panel_layout.hpp"
+
+namespace rbee::cpu {
+namespace {
+
+using Codes = std::uint8_t[32];
+
+void add_nibbles(const std::uint8_t* src, int row, Codes& codes) {
+  for (int k = 0; k < 32; ++k) {
+    const std::uint8_t byte = src[64 * (k / 8) + 4 * row + k % 4];
+    codes[k] = k % 8 < 4 ? byte & 15 : static_cast<std::uint8_t>(byte >> 4);
+  }
+}
+
+void add_bit_plane(const std::uint8_t* src, int row, int bit, Codes& codes) {
+  for (int k = 0; k < 32; ++k) {
+    const int value = (src[4 * row + k % 4] >> (k / 4)) & 1;
+    codes[k] = static_cast<std::uint8_t>(codes[k] | value << bit);
+  }
+}
+
+void add_crumbs(const std::uint8_t* src, int row, int bit, Codes& codes) {
+  for (int k = 0; k < 32; ++k) {
+    const int value = (src[64 * (k / 16) + 4 * row + k % 4] >> 2 * (k % 16 / 4)) & 3;
+    codes[k] = static_cast<std::uint8_t>(codes[k] | value << bit);
+  }
+}
+
+std::uint8_t column(const std::uint8_t* src, int row, int i) {
+  return src[64 * (i / 4) + 4 * row + i % 4];
+}
+
+float half_at(const std::uint8_t* src, int row) {
+  std::uint16_t h;
+  std::memcpy(&h, src + 2 * row, sizeof h);
+  const std::uint32_t sign = static_cast<std::uint32_t>(h & 0x8000U) << 16;
+  const std::uint32_t exponent = (h >> 10) & 31U;
+  const std::uint32_t mantissa = h & 1023U;
+  if (exponent == 0) {
+    const float value = std::ldexp(static_cast<float>(mantissa), -24);
+    return sign != 0 ? -value : value;
+  }
+  const std::uint32_t bits = exponent == 31 ? 255U : exponent + 112U;
+  return std::bit_cast<float>(sign | bits << 23 | mantissa << 13);
+}
+
+float float_at(const std::uint8_t* src, int row) {
+  return std::bit_cast<float>(load_u32(src + 4 * row));
+}
+
+float bfloat_at(const std::uint8_t* src, int row, int k) {
+  std::uint16_t h;
+  std::memcpy(&h, src + 4 * row + 2 * k, sizeof h);
+  return std::bit_cast<float>(static_cast<std::uint32_t>(h) << 16);
+}
+
+// Values are computed as the reference definitions of the types do, in f32.
+
+void unpack_q4_0_to_q5_1(PanelType type, const std::uint8_t* src, int row, float* out) {
+  Codes codes;
+  const bool has_min = type == PanelType::q4_1 || type == PanelType::q5_1;
+  const bool five = type == PanelType::q5_0 || type == PanelType::q5_1;
+  const float d = half_at(src, row);
+  const float m = has_min ? half_at(src + 32, row) : 0;
+  const std::uint8_t* bytes = src + (has_min ? 64 : 32);
+  add_nibbles(bytes + (five ? 64 : 0), row, codes);
+  if (five) add_bit_plane(bytes, row, 4, codes);
+  const int offset = has_min ? 0 : five ? 16 : 8;
+  for (int k = 0; k < 32; ++k) {
+    const float scaled = static_cast<float>(codes[k] - offset) * d;
+    out[k] = has_min ? scaled + m : scaled;
+  }
+}
+
+void unpack_bytes(const std::uint8_t* src, int row, float d, float* out) {
+  for (int k = 0; k < 32; ++k) {
+    out[k] = static_cast<float>(src[64 * (k / 4) + 4 * row + k % 4] - 128) * d;
+  }
+}
+
+void unpack_q2_k(const std::uint8_t* src, int row, float* out) {
+  const float d = half_at(src, row);
+  const float dmin = half_at(src + 32, row);
+  for (int s = 0; s < 8; ++s) {
+    Codes codes = {};
+    add_crumbs(src + 320 + 128 * s, row, 0, codes);
+    for (int k = 0; k < 32; ++k) {
+      const int scales = column(src + 64, row, 2 * s + k / 16);
+      out[32 * s + k] = d * static_cast<float>(scales & 15) * static_cast<float>(codes[k]) -
+                        dmin * static_cast<float>(scales >> 4);
+    }
+  }
+}
+
+void unpack_q3_k(const std::uint8_t* src, int row, float* out) {
+  const float d = half_at(src, row);
+  for (int s = 0; s < 8; ++s) {
+    Codes codes = {};
+    add_crumbs(src + 288 + 192 * s, row, 0, codes);
+    add_bit_plane(src + 288 + 192 * s + 128, row, 2, codes);
+    for (int k = 0; k < 32; ++k) {
+      const auto scale = static_cast<std::int8_t>(column(src + 32, row, 2 * s + k / 16));
+      out[32 * s + k] = d * static_cast<float>(scale) * static_cast<float>(codes[k] - 4);
+    }
+  }
+}
+
+void unpack_q4_k_q5_k(bool five, const std::uint8_t* src, int row, float* out) {
+  const float d = half_at(src, row);
+  const float dmin = half_at(src + 32, row);
+  for (int s = 0; s < 8; ++s) {
+    const int low = column(src + 64, row, s);
+    const int high = column(src + 192, row, s % 4) >> (s < 4 ? 0 : 4);
+    const float scale = d * static_cast<float>((low & 15) | (high & 3) << 4);
+    const float min = dmin * static_cast<float>(low >> 4 | ((high >> 2) & 3) << 4);
+    const std::uint8_t* block = src + 256 + (five ? 320 : 256) * s;
+    Codes codes;
+    add_nibbles(block + (five ? 64 : 0), row, codes);
+    if (five) add_bit_plane(block, row, 4, codes);
+    for (int k = 0; k < 32; ++k) out[32 * s + k] = scale * static_cast<float>(codes[k]) - min;
+  }
+}
+
+void unpack_q6_k(const std::uint8_t* src, int row, float* out) {
+  const float d = half_at(src, row);
+  for (int s = 0; s < 8; ++s) {
+    Codes codes;
+    add_nibbles(src + 288 + 384 * s, row, codes);
+    add_crumbs(src + 288 + 384 * s + 256, row, 4, codes);
+    for (int k = 0; k < 32; ++k) {
+      const auto scale = static_cast<std::int8_t>(column(src + 32, row, 2 * s + k / 16));
+      out[32 * s + k] = d * static_cast<float>(scale) * static_cast<float>(codes[k] - 32);
+    }
+  }
+}
+
+void unpack_block(PanelType type, const std::uint8_t* src, int row, float* out) {
+  switch (type) {
+    case PanelType::f32:
+      *out = float_at(src, row);
+      break;
+    case PanelType::f16:
+      *out = half_at(src, row);
+      break;
+    case PanelType::bf16:
+      out[0] = bfloat_at(src, row, 0);
+      out[1] = bfloat_at(src, row, 1);
+      break;
+    case PanelType::q4_0:
+    case PanelType::q4_1:
+    case PanelType::q5_0:
+    case PanelType::q5_1:
+      unpack_q4_0_to_q5_1(type, src, row, out);
+      break;
+    case PanelType::q8_0:
+      unpack_bytes(src + 32, row, half_at(src, row), out);
+      break;
+    case PanelType::q2_k:
+      unpack_q2_k(src, row, out);
+      break;
+    case PanelType::q3_k:
+      unpack_q3_k(src, row, out);
+      break;
+    case PanelType::q4_k:
+    case PanelType::q5_k:
+      unpack_q4_k_q5_k(type == PanelType::q5_k, src, row, out);
+      break;
+    case PanelType::q6_k:
+      unpack_q6_k(src, row, out);
+      break;
+    case PanelType::q8_k:
+      for (int s = 0; s < 8; ++s) {
+        unpack_bytes(src + 64 + 512 * s, row, float_at(src, row), out + 32 * s);
+      }
+      break;
+  }
+}
+
+}  // namespace
+
+void unpack_row(const PanelMatrix& matrix, int row, float* out) noexcept {
+  const BlockLayout& layout = block_layout(matrix.type);
+  const int panel = row / kPanelRows;
+  const auto* src = reinterpret_cast<const std::uint8_t*>(matrix.data) +
+                    static_cast<std::size_t>(panel) * matrix.panel_bytes;
+  const int blocks = matrix.cols / layout.values;
+  for (int b = 0; b < blocks; ++b) {
+    unpack_block(matrix.type, src, row % kPanelRows, out + b * layout.values);
+    src += layout.panel_bytes;
+  }
+  if (matrix.cols % layout.values != 0) {  // bf16 only
+    out[matrix.cols - 1] = bfloat_at(src, row % kPanelRows, 0);
+  }
+}
+
+}  // namespace rbee::cpu
