@@ -18,14 +18,17 @@ struct Family {
   std::array<std::string_view, 4> gguf{};  // general.architecture
   // Decides between families that share an id (GGUF "llama" is several); null: the id is enough.
   bool (*claims)(const Checkpoint&) = nullptr;
+  // What files of its ids are that it does not claim, for the error when no other family does.
+  std::string_view excludes{};
   std::unique_ptr<Model> (*build)(Loader&) = nullptr;
 };
 
 // All families of this build, made by cmake from the files in src/families.
 std::span<const Family* const> all_families();
 
-// Throws LoadError for an unknown architecture: names it, the nearest known one and all that are
-// supported.
+// The family that has architectures[0] of config.json (else model_type), or general.architecture of
+// GGUF, among its names and claims the checkpoint. Throws LoadError for an unknown architecture:
+// names it, the nearest known one and all that are supported.
 const Family& find_family(const Checkpoint& checkpoint, std::span<const Family* const> families);
 
 template <class M>

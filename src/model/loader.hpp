@@ -35,12 +35,14 @@ class Loader {
   // As above, or an absent Weight when there is no such tensor.
   Weight maybe_matrix(const Name& name, int rows, int cols, int layer = -1);
   Weight maybe_vector(const Name& name, int size, int layer = -1);
+  // Whether there is such a tensor; does not count as asking for it.
+  bool has(const Name& name, int layer = -1) const;
   // A vector computed by the family (rotary frequencies, say).
   Weight constant(std::span<const float> values);
   // Host values of a small tensor (rope_freqs, say); empty when there is none.
   std::vector<float> values(const Name& name, int layer = -1);
 
-  // Called with (bytes packed, bytes in all) after each tensor.
+  // Called with (bytes read, bytes to read in all) after each tensor.
   void on_progress(std::function<void(std::size_t, std::size_t)> callback);
 
   // After the build: throws LoadError naming tensors that nobody asked for, except those that every
@@ -51,8 +53,9 @@ class Loader {
   std::size_t packed_bytes() const { return packed_bytes_; }  // what they take in the backend
 
  private:
-  const TensorInfo* find(const Name& name, int layer);
-  Weight pack(const TensorInfo& info, int rows, int cols);
+  const TensorInfo* find(const Name& name, int layer) const;
+  const TensorInfo* use(const Name& name, int layer);
+  [[noreturn]] void missing(const Name& name, int layer, const std::string& expected) const;
 
   const Checkpoint& checkpoint_;
   Backend* backend_;
@@ -60,7 +63,8 @@ class Loader {
   std::set<std::string, std::less<>> used_;
   std::size_t parameters_ = 0;
   std::size_t packed_bytes_ = 0;
-  std::size_t total_bytes_ = 0;
+  std::size_t used_bytes_ = 0;   // file bytes of the tensors asked for so far
+  std::size_t total_bytes_ = 0;  // file bytes of all tensors that are not ignored
 };
 
 }  // namespace rbee

@@ -1,0 +1,120 @@
+#include "backend/ref/ref_backend.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <string>
+
+#include "backend/ref/ref_ops.hpp"
+#include "base/load_error.hpp"
+
+namespace rbee {
+namespace {
+
+[[noreturn]] void broken(const std::string& what) { throw BackendError("ref: " + what); }
+
+std::size_t kv_floats_per_page(const PagedKv& shape) {
+  return std::size_t{kPageTokens} * 2 * static_cast<std::size_t>(shape.n_kv_heads) *
+         static_cast<std::size_t>(shape.head_dim);
+}
+
+void check_batch(const Batch& batch) {
+  const auto n = static_cast<std::size_t>(batch.n_seqs());
+  if (batch.positions.size() != batch.tokens.size() || batch.seq_begin.size() != n + 1 ||
+      batch.page_begin.size() != n + 1 || batch.seq_begin.front() != 0 ||
+      batch.seq_begin.back() != batch.n_tokens()) {
+    broken("the sequences do not add up to the batch");
+  }
+  for (std::size_t s = 0; s < n; ++s) {
+    const int kv_len = batch.kv_len[s];
+    if ((batch.page_begin[s + 1] - batch.page_begin[s]) * kPageTokens < kv_len) {
+      broken("a sequence has fewer pages than tokens");
+    }
+    for (int t = batch.seq_begin[s]; t < batch.seq_begin[s + 1]; ++t) {
+      const int position = batch.positions[static_cast<std::size_t>(t)];
+      if (position < 0 || position >= kv_len) broken("a position lies outside its sequence");
+    }
+  }
+  for (const std::int32_t row : batch.logit_rows) {
+    if (row < 0 || row >= batch.n_tokens()) broken("logits wanted of a row that is not there");
+  }
+}
+
+}  // namespace
+
+Weight RefBackend::pack(const HostMatrix& matrix) {
+  const bool whole_blocks =
+      matrix.rows > 0 && matrix.cols > 0 && matrix.cols % info(matrix.type).block == 0;
+  if (!whole_blocks || matrix.bytes.size() != packed_bytes(matrix.type, matrix.rows, matrix.cols)) {
+    throw LoadError("backend ref", fmt::format("tensor '{}'", matrix.name),
+                    fmt::format("[{}, {}] of {} in whole blocks", matrix.rows, matrix.cols,
+                                info(matrix.type).name),
+                    fmt::format("{} bytes", matrix.bytes.size()));
+  }
+  const auto& copy = weights_.emplace_back(matrix.bytes.begin(), matrix.bytes.end());
+  weight_bytes_ += copy.size();
+  return {copy.data(), matrix.type, matrix.rows, matrix.cols};
+}
+
+Weight RefBackend::pack_vector(std::span<const float> values) {
+  const auto bytes = std::as_bytes(values);
+  const auto& copy = weights_.emplace_back(bytes.begin(), bytes.end());
+  weight_bytes_ += copy.size();
+  return {copy.data(), DType::f32, 1, static_cast<int>(values.size())};
+}
+
+std::size_t RefBackend::packed_bytes(DType type, int rows, int cols) const {
+  return static_cast<std::size_t>(rows) * row_bytes(type, static_cast<std::size_t>(cols));
+}
+
+std::size_t RefBackend::page_bytes(std::span<const LayerState> layers) const {
+  std::size_t bytes = 0;
+  for (const LayerState& layer : layers) {
+    if (const auto* kv = std::get_if<PagedKv>(&layer)) {
+      bytes += kv_floats_per_page(*kv) * sizeof(float);
+    }
+  }
+  return bytes;
+}
+
+std::size_t RefBackend::slot_bytes(std::span<const LayerState> layers) const {
+  std::size_t bytes = 0;
+  for (const LayerState& layer : layers) {
+    if (const auto* recurrent = std::get_if<Recurrent>(&layer)) bytes += recurrent->bytes;
+  }
+  return bytes;
+}
+
+void RefBackend::allocate_state(std::span<const LayerState> layers, int n_pages, int /*n_slots*/) {
+  kv_.clear();
+  try {
+    for (const LayerState& layer : layers) {
+      const auto* kv = std::get_if<PagedKv>(&layer);
+      if (kv == nullptr) broken("no op here keeps recurrent state");
+      const auto floats = kv_floats_per_page(*kv) * static_cast<std::size_t>(n_pages);
+      kv_.push_back({*kv, n_pages, std::vector<float>(floats)});
+    }
+  } catch (const std::bad_alloc&) {
+    broken("not enough memory for the key/value cache");
+  }
+  state_bytes_ = page_bytes(layers) * static_cast<std::size_t>(n_pages);
+}
+
+std::span<const float> RefBackend::run(const Batch& batch, Forward forward) {
+  check_batch(batch);
+  RefOps ops(kv_);
+  const Tensor logits = forward(ops, batch);
+  logits_.resize(static_cast<std::size_t>(logits.rows) * static_cast<std::size_t>(logits.cols));
+  for (int row = 0; row < logits.rows; ++row) {
+    const float* from = logits.data + static_cast<std::ptrdiff_t>(row) * logits.stride;
+    std::copy_n(from, logits.cols, logits_.data() + static_cast<std::ptrdiff_t>(row) * logits.cols);
+  }
+  scratch_bytes_ = std::max(scratch_bytes_, ops.peak_bytes());
+  return logits_;
+}
+
+MemoryUse RefBackend::memory() const { return {weight_bytes_, state_bytes_, scratch_bytes_}; }
+
+}  // namespace rbee

@@ -1,0 +1,49 @@
+// RefBackend: slow, obvious f32 ops on one thread. What it computes is what each op means; tests
+// compare every other backend with it.
+#pragma once
+#include <cstddef>
+#include <deque>
+#include <vector>
+
+#include "backend/backend.hpp"
+
+namespace rbee {
+
+class RefBackend final : public Backend {
+ public:
+  std::string name() const override { return "ref"; }
+
+  // Weights keep their file layout, in an own copy; rows are decoded to f32 whenever they are used.
+  Weight pack(const HostMatrix& matrix) override;
+  Weight pack_vector(std::span<const float> values) override;
+
+  std::size_t packed_bytes(DType type, int rows, int cols) const override;
+  std::size_t page_bytes(std::span<const LayerState> layers) const override;
+  std::size_t slot_bytes(std::span<const LayerState> layers) const override;
+
+  void allocate_state(std::span<const LayerState> layers, int n_pages, int n_slots) override;
+
+  // Checks what the fast backends take for granted (token, page and slot numbers in range) and
+  // throws BackendError where it does not hold.
+  std::span<const float> run(const Batch& batch, Forward forward) override;
+
+  MemoryUse memory() const override;
+
+  // The f32 cache of one layer: [n_pages][kPageTokens][2][n_kv_heads][head_dim], keys before
+  // values.
+  struct KvLayer {
+    PagedKv shape;
+    int n_pages = 0;
+    std::vector<float> data;
+  };
+
+ private:
+  std::deque<std::vector<std::byte>> weights_;
+  std::vector<KvLayer> kv_;  // one for each state layer
+  std::vector<float> logits_;
+  std::size_t weight_bytes_ = 0;
+  std::size_t state_bytes_ = 0;
+  std::size_t scratch_bytes_ = 0;  // the most a step has used
+};
+
+}  // namespace rbee

@@ -1,0 +1,40 @@
+// RefOps: the ops of RefBackend, for one step.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "backend/ops.hpp"
+#include "backend/ref/ref_backend.hpp"
+
+namespace rbee {
+
+class RefOps final : public Ops {
+ public:
+  explicit RefOps(std::span<RefBackend::KvLayer> kv) : kv_(kv) {}
+
+  Tensor embed(const Weight& table, const Batch& batch, float scale) override;
+  Tensor rms_norm(const Tensor& x, const Weight& weight, float eps) override;
+  Tensor linear(const Tensor& x, std::span<const Linear> parts) override;
+  void linear_add(const Tensor& acc, const Tensor& x, const Linear& part) override;
+  Tensor gated(const Tensor& x, const Linear& gate, const Linear& up, Activation act) override;
+  Tensor attend(const Tensor& qkv, const AttentionParams& params, const Batch& batch,
+                int state_layer) override;
+  Tensor take_rows(const Tensor& x, std::span<const std::int32_t> rows) override;
+
+  std::size_t peak_bytes() const { return peak_; }
+
+ private:
+  std::size_t mark() override { return arena_.size(); }
+  void release(std::size_t mark) override;
+  Tensor make(int rows, int cols);
+
+  std::span<RefBackend::KvLayer> kv_;
+  std::vector<std::vector<float>> arena_;  // one block for each tensor, in the order they were made
+  std::size_t used_ = 0;
+  std::size_t peak_ = 0;
+};
+
+}  // namespace rbee

@@ -1,0 +1,92 @@
+// Llama 2, 3, 3.1, 3.2, and what is shaped like them: Mistral, Yi, SmolLM, SmolLM2.
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "model/family.hpp"
+#include "nn/attention.hpp"
+#include "nn/config_values.hpp"
+#include "nn/decoder_config.hpp"
+#include "nn/gated_mlp.hpp"
+#include "nn/lm_head.hpp"
+#include "nn/rope.hpp"
+
+namespace rbee {
+namespace {
+
+struct Layer {
+  nn::RmsNorm attention_norm;
+  nn::Attention attention;
+  nn::RmsNorm mlp_norm;
+  nn::GatedMlp mlp;
+};
+
+// Mistral limits every layer to a window; a GGUF file of this architecture cannot say so.
+int read_window(const Checkpoint& checkpoint) {
+  constexpr Key kWindow{"sliding_window", ""};
+  constexpr int kDefault = 4096;  // where the key is absent; null means no window
+  constexpr Key kModelType{"model_type", ""};
+  const bool mistral = checkpoint.architecture() == "MistralForCausalLM" ||
+                       checkpoint.string(kModelType) == "mistral";
+  if (checkpoint.config() == nullptr || !mistral) return 0;
+  const bool is_null =
+      checkpoint.config()->contains("sliding_window") && !checkpoint.integer(kWindow);
+  return is_null ? 0 : nn::count(checkpoint, kWindow, nn::kMaxExtent, kDefault);
+}
+
+class Llama final : public Model {
+ public:
+  explicit Llama(Loader& load) : Llama(load, nn::DecoderConfig::read(load.checkpoint())) {}
+
+  const ModelInfo& info() const override { return info_; }
+
+  Tensor forward(Ops& ops, const Batch& batch) const override {
+    const Tensor x = head_.embed(ops, batch);
+    for (const Layer& layer : layers_) {
+      const auto scratch = ops.scope();
+      layer.attention(ops, batch, x, layer.attention_norm(ops, x));
+      layer.mlp(ops, x, layer.mlp_norm(ops, x));
+    }
+    return head_.logits(ops, batch, x);
+  }
+
+ private:
+  Llama(Loader& load, const nn::DecoderConfig& config)
+      : head_(load, config), info_(config.model_info()) {
+    // GGUF holds the rows of q and k in another order than config.json's format.
+    const bool gguf = load.checkpoint().format() == Format::gguf;
+    const Rope rope = nn::make_rope(load, config, gguf ? RopePairing::adjacent : RopePairing::half);
+    const int window = read_window(load.checkpoint());
+    for (int i = 0; i < config.layers; ++i) {
+      layers_.push_back(
+          {.attention_norm = {load.vector(nn::names::kAttentionNorm, config.hidden, i), config.eps},
+           .attention = nn::Attention(load, config, rope, i, window),
+           .mlp_norm = {load.vector(nn::names::kMlpNorm, config.hidden, i), config.eps},
+           .mlp = nn::GatedMlp(load, config, i)});
+      info_.state.emplace_back(layers_.back().attention.state());
+    }
+  }
+
+  nn::LmHead head_;
+  std::vector<Layer> layers_;
+  ModelInfo info_;
+};
+
+bool has_no_experts(const Checkpoint& checkpoint) {
+  constexpr Key kExperts{"num_local_experts", "expert_count"};
+  return checkpoint.integer(kExperts).value_or(0) == 0;
+}
+
+}  // namespace
+
+extern const Family family_llama;
+const Family family_llama{
+    .id = "llama",
+    .hf = {"LlamaForCausalLM", "LLaMAForCausalLM", "MistralForCausalLM", "YiForCausalLM", "llama",
+           "mistral", "yi", "Yi"},
+    .gguf = {"llama"},
+    .claims = has_no_experts,
+    .excludes = "a mixture of experts (Mixtral), which is not supported yet",
+    .build = build<Llama>,
+};
+
+}  // namespace rbee

@@ -1,0 +1,230 @@
+#include "model/loader.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <utility>
+
+#include "base/load_error.hpp"
+#include "base/mapped_file.hpp"
+#include "checkpoint/dequantize.hpp"
+#include "checkpoint/describe.hpp"
+
+namespace rbee {
+namespace {
+
+// What checkpoints on the hub put before the names of the language model's tensors.
+constexpr std::array<std::string_view, 8> kHfPrefixes{"model.",
+                                                      "",
+                                                      "transformer.",
+                                                      "backbone.",
+                                                      "language_model.",
+                                                      "text_model.",
+                                                      "model.language_model.",
+                                                      "language_model.model."};
+
+// Tensors that hold no weights of the language model: tables that are computed here, scales of
+// activation types not used here, and the towers of multimodal checkpoints.
+constexpr std::array<std::string_view, 5> kIgnoredEndings{
+    "rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", ".activation_scale", ".input_scale"};
+constexpr std::array<std::string_view, 4> kIgnoredParts{"vision_tower.", "vision_model.", "visual.",
+                                                        "multi_modal_projector."};
+
+// In a dry run nothing is packed, but an optional weight must still tell whether it is there.
+constexpr std::byte kPresent{};
+
+// Calls visit with each of the spellings in "a|b|c", until it returns something.
+template <class Visit>
+const TensorInfo* first_spelling(std::string_view spellings, Visit visit) {
+  while (!spellings.empty()) {
+    const std::size_t end = spellings.find('|');
+    if (const TensorInfo* found = visit(spellings.substr(0, end))) return found;
+    if (end == std::string_view::npos) break;
+    spellings.remove_prefix(end + 1);
+  }
+  return nullptr;
+}
+
+std::string with_layer(std::string_view spelling, int layer) {
+  std::string name(spelling);
+  if (const std::size_t at = name.find("{}"); at != std::string::npos) {
+    name.replace(at, 2, std::to_string(layer));
+  }
+  return name;
+}
+
+std::string_view spelling(const Name& name, Format format) {
+  return format == Format::gguf ? name.gguf : name.hf;
+}
+
+std::string tensor_field(std::string_view name) { return "tensor " + rbee::quoted(name); }
+
+std::string shape_of(std::span<const std::int64_t> shape) { return "shape " + shape_text(shape); }
+
+void expect_shape(const TensorInfo& info, std::span<const std::int64_t> expected) {
+  if (!std::equal(info.shape.begin(), info.shape.end(), expected.begin(), expected.end())) {
+    throw LoadError(info.file, tensor_field(info.name), shape_of(expected), shape_of(info.shape));
+  }
+}
+
+std::vector<float> decode(const TensorInfo& info) {
+  std::size_t count = 1;  // at most eight a byte: the checkpoint has compared it with the bytes
+  for (const std::int64_t extent : info.shape) count *= static_cast<std::size_t>(extent);
+  std::vector<float> values(count);
+  if (count > 0) dequantize_row(info.type, info.bytes, values);
+  return values;
+}
+
+// The number after "layers." or "blk.", or -1.
+int layer_of(std::string_view name) {
+  for (const std::string_view marker : {"layers.", "blk."}) {
+    std::size_t at = name.find(marker);
+    if (at == std::string_view::npos) continue;
+    at += marker.size();
+    int layer = -1;
+    for (; at < name.size() && name[at] >= '0' && name[at] <= '9' && layer < 1'000'000; ++at) {
+      layer = std::max(layer, 0) * 10 + (name[at] - '0');
+    }
+    return layer;
+  }
+  return -1;
+}
+
+// Layers below this number belong to the decoder; those from there on predict further tokens
+// (multi-token prediction), which is not done here.
+int decoder_layers(const Checkpoint& checkpoint) {
+  constexpr Key kExtra{"num_nextn_predict_layers", "nextn_predict_layers"};
+  constexpr Key kLayers{"num_hidden_layers", "block_count"};
+  const std::int64_t extra = checkpoint.integer(kExtra).value_or(0);
+  const std::int64_t layers = checkpoint.integer(kLayers).value_or(0);
+  if (extra <= 0 || layers <= 0) return std::numeric_limits<int>::max();
+  // GGUF counts them as blocks, config.json does not.
+  const std::int64_t own = checkpoint.format() == Format::gguf ? layers - extra : layers;
+  return static_cast<int>(std::clamp<std::int64_t>(own, 0, std::numeric_limits<int>::max()));
+}
+
+bool is_ignored(std::string_view name, int n_layers) {
+  return std::any_of(kIgnoredEndings.begin(), kIgnoredEndings.end(),
+                     [&](std::string_view end) { return name.ends_with(end); }) ||
+         std::any_of(kIgnoredParts.begin(), kIgnoredParts.end(),
+                     [&](std::string_view part) { return name.find(part) != name.npos; }) ||
+         layer_of(name) >= n_layers;
+}
+
+}  // namespace
+
+Loader::Loader(const Checkpoint& checkpoint, Backend* backend)
+    : checkpoint_(checkpoint), backend_(backend) {
+  const int n_layers = decoder_layers(checkpoint);
+  for (const TensorInfo& info : checkpoint.tensors()) {
+    if (!is_ignored(info.name, n_layers)) total_bytes_ += info.bytes.size();
+  }
+}
+
+const TensorInfo* Loader::find(const Name& name, int layer) const {
+  const bool gguf = checkpoint_.format() == Format::gguf;
+  return first_spelling(
+      spelling(name, checkpoint_.format()), [&](std::string_view one) -> const TensorInfo* {
+        const std::string base = with_layer(one, layer);
+        if (gguf) return checkpoint_.find(base);
+        for (const std::string_view prefix : kHfPrefixes) {
+          if (const TensorInfo* info = checkpoint_.find(std::string(prefix) + base)) return info;
+        }
+        return nullptr;
+      });
+}
+
+bool Loader::has(const Name& name, int layer) const { return find(name, layer) != nullptr; }
+
+const TensorInfo* Loader::use(const Name& name, int layer) {
+  const TensorInfo* found = find(name, layer);
+  if (found != nullptr && used_.insert(found->name).second) {
+    std::size_t count = 1;
+    for (const std::int64_t extent : found->shape) count *= static_cast<std::size_t>(extent);
+    parameters_ += count;
+    used_bytes_ += found->bytes.size();
+  }
+  return found;
+}
+
+void Loader::missing(const Name& name, int layer, const std::string& expected) const {
+  const std::string_view first = spelling(name, checkpoint_.format());
+  throw LoadError(checkpoint_.path().string(),
+                  tensor_field(with_layer(first.substr(0, first.find('|')), layer)), expected,
+                  "no such tensor");
+}
+
+Weight Loader::maybe_matrix(const Name& name, int rows, int cols, int layer) {
+  const TensorInfo* info = use(name, layer);
+  if (info == nullptr) return {};
+  const std::array<std::int64_t, 2> shape{rows, cols};
+  expect_shape(*info, shape);
+  Weight weight{&kPresent, info->type, rows, cols};
+  if (backend_ != nullptr) {
+    weight = backend_->pack({info->bytes, info->type, rows, cols, info->name});
+    packed_bytes_ += backend_->packed_bytes(info->type, rows, cols);
+    MappedFile::release(info->bytes);
+  } else {
+    packed_bytes_ += info->bytes.size();
+  }
+  if (progress_) progress_(used_bytes_, total_bytes_);
+  return weight;
+}
+
+Weight Loader::maybe_vector(const Name& name, int size, int layer) {
+  const TensorInfo* info = use(name, layer);
+  if (info == nullptr) return {};
+  const std::array<std::int64_t, 1> shape{size};
+  expect_shape(*info, shape);
+  const Weight weight = constant(decode(*info));
+  if (progress_) progress_(used_bytes_, total_bytes_);
+  return weight;
+}
+
+Weight Loader::matrix(const Name& name, int rows, int cols, int layer) {
+  const Weight weight = maybe_matrix(name, rows, cols, layer);
+  if (!weight) missing(name, layer, fmt::format("shape [{}, {}]", rows, cols));
+  return weight;
+}
+
+Weight Loader::vector(const Name& name, int size, int layer) {
+  const Weight weight = maybe_vector(name, size, layer);
+  if (!weight) missing(name, layer, fmt::format("shape [{}]", size));
+  return weight;
+}
+
+Weight Loader::constant(std::span<const float> values) {
+  packed_bytes_ += values.size_bytes();
+  if (backend_ != nullptr) return backend_->pack_vector(values);
+  return {&kPresent, DType::f32, 1, static_cast<int>(values.size())};
+}
+
+std::vector<float> Loader::values(const Name& name, int layer) {
+  const TensorInfo* info = use(name, layer);
+  return info == nullptr ? std::vector<float>{} : decode(*info);
+}
+
+void Loader::on_progress(std::function<void(std::size_t, std::size_t)> callback) {
+  progress_ = std::move(callback);
+}
+
+void Loader::check_all_used() const {
+  constexpr std::size_t kNamed = 5;
+  const int n_layers = decoder_layers(checkpoint_);
+  std::vector<std::string> left;
+  for (const TensorInfo& info : checkpoint_.tensors()) {
+    if (!used_.contains(info.name) && !is_ignored(info.name, n_layers))
+      left.push_back(rbee::quoted(info.name));
+  }
+  if (left.empty()) return;
+  const auto named = std::span(left).first(std::min(left.size(), kNamed));
+  throw LoadError(checkpoint_.path().string(), "tensors",
+                  fmt::format("only those that {} is made of", checkpoint_.architecture()),
+                  fmt::format("{} more: {}{}", left.size(), fmt::join(named, ", "),
+                              left.size() > kNamed ? ", ..." : ""));
+}
+
+}  // namespace rbee

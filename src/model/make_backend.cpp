@@ -1,0 +1,18 @@
+#include "model/make_backend.hpp"
+
+#include <string>
+
+#include "backend/ref/ref_backend.hpp"
+#include "base/load_error.hpp"
+#include "checkpoint/describe.hpp"
+
+namespace rbee {
+
+std::unique_ptr<Backend> make_backend(std::string_view device, const BackendOptions& /*options*/) {
+  if (device == "ref") return std::make_unique<RefBackend>();
+  const bool cuda = device == "cuda" || device.starts_with("cuda:");
+  throw LoadError("command line", "device", "ref",
+                  rbee::quoted(device) + (cuda ? ", which is not built in" : ""));
+}
+
+}  // namespace rbee

@@ -1,0 +1,45 @@
+#include "nn/config_values.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "base/load_error.hpp"
+
+namespace rbee::nn {
+namespace {
+
+// The spelling to name in an error: the first one of the checkpoint's format.
+std::string spelled(const Checkpoint& checkpoint, const Key& key) {
+  const std::string_view all = checkpoint.format() == Format::gguf ? key.gguf : key.hf;
+  return std::string(all.substr(0, all.find('|')));
+}
+
+}  // namespace
+
+void bad_value(const Checkpoint& checkpoint, const Key& key, const std::string& expected,
+               const std::string& found) {
+  throw LoadError(checkpoint.path().string(), spelled(checkpoint, key), expected, found);
+}
+
+int count(const Checkpoint& checkpoint, const Key& key, int most, std::optional<int> fallback) {
+  const auto value = checkpoint.integer(key);
+  if (!value && fallback) return *fallback;
+  const std::string expected = fmt::format("an integer from 1 to {}", most);
+  if (!value) bad_value(checkpoint, key, expected, "nothing");
+  if (*value < 1 || *value > most) bad_value(checkpoint, key, expected, std::to_string(*value));
+  return static_cast<int>(*value);
+}
+
+double positive(const Checkpoint& checkpoint, const Key& key, std::optional<double> fallback) {
+  const auto value = checkpoint.real(key);
+  if (!value && fallback) return *fallback;
+  const std::string expected = "a finite number above zero";
+  if (!value) bad_value(checkpoint, key, expected, "nothing");
+  if (!std::isfinite(*value) || *value <= 0) {
+    bad_value(checkpoint, key, expected, fmt::format("{}", *value));
+  }
+  return *value;
+}
+
+}  // namespace rbee::nn

@@ -1,0 +1,17 @@
+#include "nn/lm_head.hpp"
+
+namespace rbee::nn {
+
+LmHead::LmHead(Loader& load, const DecoderConfig& config)
+    : embedding_(load.matrix(names::kEmbed, config.vocab, config.hidden)),
+      norm_{load.vector(names::kFinalNorm, config.hidden), config.eps},
+      head_{load.maybe_matrix(names::kHead, config.vocab, config.hidden)} {
+  if (!head_.weight) head_.weight = embedding_;
+}
+
+Tensor LmHead::logits(Ops& ops, const Batch& batch, const Tensor& x) const {
+  const Tensor rows = ops.take_rows(x, batch.logit_rows);
+  return ops.linear(norm_(ops, rows), {&head_, 1});
+}
+
+}  // namespace rbee::nn

@@ -1,0 +1,177 @@
+#include "nn/rope.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <string>
+
+#include "base/load_error.hpp"
+#include "checkpoint/describe.hpp"
+#include "nn/config_values.hpp"
+
+namespace rbee::nn {
+namespace {
+
+// config.json has two spellings of the block: rope_scaling beside rope_theta, and rope_parameters
+// (newer).
+constexpr Key kTheta{
+    "rope_scaling.rope_theta|rope_parameters.rope_theta|rope_theta|rotary_emb_base",
+    "rope.freq_base"};
+constexpr Key kType{
+    "rope_scaling.rope_type|rope_scaling.type|rope_parameters.rope_type|rope_parameters.type",
+    "rope.scaling.type"};
+constexpr Key kFactor{"rope_scaling.factor|rope_parameters.factor", "rope.scaling.factor"};
+constexpr Key kScaleLinear{"", "rope.scale_linear"};  // in files from before rope.scaling
+constexpr Key kLow{"rope_scaling.low_freq_factor|rope_parameters.low_freq_factor", ""};
+constexpr Key kHigh{"rope_scaling.high_freq_factor|rope_parameters.high_freq_factor", ""};
+constexpr Key kOriginal{
+    "original_max_position_embeddings|rope_scaling.original_max_position_embeddings|"
+    "rope_parameters.original_max_position_embeddings",
+    "rope.scaling.original_context_length"};
+constexpr Key kBetaFast{"rope_scaling.beta_fast|rope_parameters.beta_fast",
+                        "rope.scaling.yarn_beta_fast"};
+constexpr Key kBetaSlow{"rope_scaling.beta_slow|rope_parameters.beta_slow",
+                        "rope.scaling.yarn_beta_slow"};
+constexpr Key kTruncate{"rope_scaling.truncate|rope_parameters.truncate", ""};
+constexpr Key kAttentionFactor{"rope_scaling.attention_factor|rope_parameters.attention_factor",
+                               ""};
+constexpr Key kMscale{"rope_scaling.mscale|rope_parameters.mscale", ""};
+constexpr Key kMscaleAll{"rope_scaling.mscale_all_dim|rope_parameters.mscale_all_dim", ""};
+constexpr Key kGgufFactor{"", "rope.scaling.attn_factor"};
+constexpr Name kRopeFreqs{"", "rope_freqs.weight"};
+
+double read_linear(const Checkpoint& checkpoint) {
+  if (checkpoint.format() == Format::safetensors) return positive(checkpoint, kFactor);
+  return positive(checkpoint, kFactor, positive(checkpoint, kScaleLinear, 1.0));
+}
+
+// What YaRN multiplies cos and sin with, to keep the entropy of attention.
+float yarn_magnitude(const Checkpoint& checkpoint, double factor) {
+  const auto magnitude = [&](double mscale) {
+    return factor <= 1 ? 1.0 : 0.1 * mscale * std::log(factor) + 1;
+  };
+  if (checkpoint.format() == Format::gguf) {
+    return static_cast<float>(positive(checkpoint, kGgufFactor, 1.0) * magnitude(1));
+  }
+  if (checkpoint.real(kAttentionFactor)) {
+    return static_cast<float>(positive(checkpoint, kAttentionFactor));
+  }
+  const double mscale = checkpoint.real(kMscale).value_or(0);
+  const double mscale_all = checkpoint.real(kMscaleAll).value_or(0);
+  if (mscale == 0 || mscale_all == 0) return static_cast<float>(magnitude(1));
+  return static_cast<float>(magnitude(positive(checkpoint, kMscale)) /
+                            magnitude(positive(checkpoint, kMscaleAll)));
+}
+
+// Divisors that a GGUF file gives in place of parameters (Llama 3.1).
+void divide_by_rope_freqs(Loader& load, std::vector<float>& inv_freq) {
+  const std::vector<float> divisors = load.values(kRopeFreqs);
+  if (divisors.empty()) return;
+  if (divisors.size() != inv_freq.size()) {
+    throw LoadError(load.checkpoint().path().string(), "tensor 'rope_freqs.weight'",
+                    fmt::format("shape [{}]", inv_freq.size()),
+                    fmt::format("{} elements", divisors.size()));
+  }
+  for (std::size_t j = 0; j < inv_freq.size(); ++j) inv_freq[j] /= divisors[j];
+}
+
+Llama3Scaling read_llama3(const Checkpoint& checkpoint, int max_context) {
+  const Llama3Scaling scaling{
+      .factor = positive(checkpoint, kFactor),
+      .low = positive(checkpoint, kLow),
+      .high = positive(checkpoint, kHigh),
+      .original = static_cast<double>(count(checkpoint, kOriginal, kMaxExtent, max_context))};
+  if (scaling.high <= scaling.low) {
+    bad_value(checkpoint, kHigh, fmt::format("more than low_freq_factor, {}", scaling.low),
+              fmt::format("{}", scaling.high));
+  }
+  return scaling;
+}
+
+YarnScaling read_yarn(const Checkpoint& checkpoint, int max_context) {
+  const int original = count(checkpoint, kOriginal, kMaxExtent, max_context);
+  return {.factor = positive(checkpoint, kFactor, static_cast<double>(max_context) / original),
+          .original = static_cast<double>(original),
+          .beta_fast = positive(checkpoint, kBetaFast, 32.0),
+          .beta_slow = positive(checkpoint, kBetaSlow, 1.0),
+          .truncate = checkpoint.boolean(kTruncate).value_or(true)};
+}
+
+}  // namespace
+
+std::vector<float> inverse_frequencies(double theta, int dims) {
+  std::vector<float> inv_freq(static_cast<std::size_t>(dims / 2));
+  for (int j = 0; j < dims / 2; ++j) {
+    const float exponent = static_cast<float>(2 * j) / static_cast<float>(dims);
+    inv_freq[static_cast<std::size_t>(j)] = 1 / std::pow(static_cast<float>(theta), exponent);
+  }
+  return inv_freq;
+}
+
+std::vector<float> scaled(std::vector<float> inv_freq, const Llama3Scaling& scaling) {
+  for (float& f : inv_freq) {
+    const double wavelength = 2 * std::numbers::pi / f;
+    if (wavelength > scaling.original / scaling.low) {
+      f = static_cast<float>(f / scaling.factor);
+    } else if (wavelength >= scaling.original / scaling.high) {
+      const double kept =
+          (scaling.original / wavelength - scaling.low) / (scaling.high - scaling.low);
+      f = static_cast<float>((1 - kept) * f / scaling.factor + kept * f);
+    }
+  }
+  return inv_freq;
+}
+
+std::vector<float> scaled(std::vector<float> inv_freq, const YarnScaling& scaling, double theta) {
+  const double dims = 2.0 * static_cast<double>(inv_freq.size());
+  // The index whose frequency turns this many times in the original context.
+  const auto index_of = [&](double turns) {
+    return dims * std::log(scaling.original / (turns * 2 * std::numbers::pi)) /
+           (2 * std::log(theta));
+  };
+  double low = index_of(scaling.beta_fast);
+  double high = index_of(scaling.beta_slow);
+  if (scaling.truncate) low = std::floor(low), high = std::ceil(high);
+  low = std::max(low, 0.0);
+  high = std::min(high, dims - 1);
+  if (low == high) high += 0.001;
+  for (std::size_t j = 0; j < inv_freq.size(); ++j) {
+    const double ramp = std::clamp((static_cast<double>(j) - low) / (high - low), 0.0, 1.0);
+    inv_freq[j] =
+        static_cast<float>(inv_freq[j] / scaling.factor * ramp + inv_freq[j] * (1 - ramp));
+  }
+  return inv_freq;
+}
+
+Rope make_rope(Loader& load, const DecoderConfig& config, RopePairing pairing) {
+  const Checkpoint& checkpoint = load.checkpoint();
+  const double theta = positive(checkpoint, kTheta, 10000.0);
+  const bool gguf = checkpoint.format() == Format::gguf;
+  const std::string type = checkpoint.string(kType).value_or(gguf ? "linear" : "default");
+  Rope rope{.dims = config.rope_dims, .pairing = pairing};
+
+  std::vector<float> inv_freq = inverse_frequencies(theta, config.rope_dims);
+  divide_by_rope_freqs(load, inv_freq);
+  if (type == "linear") {
+    const double factor = read_linear(checkpoint);
+    for (float& f : inv_freq) f = static_cast<float>(f / factor);
+  } else if (type == "llama3") {
+    inv_freq = scaled(std::move(inv_freq), read_llama3(checkpoint, config.max_context));
+  } else if (type == "yarn") {
+    const YarnScaling yarn = read_yarn(checkpoint, config.max_context);
+    inv_freq = scaled(std::move(inv_freq), yarn, theta);
+    rope.scale = yarn_magnitude(checkpoint, yarn.factor);
+  } else if (type != "default" && type != "none" && type != "dynamic") {
+    bad_value(checkpoint, kType, "default, none, linear, dynamic, llama3 or yarn",
+              rbee::quoted(type));
+  }
+  if (!std::all_of(inv_freq.begin(), inv_freq.end(), [](float f) { return std::isfinite(f); })) {
+    bad_value(checkpoint, kTheta, "finite frequencies", "a division by nearly zero");
+  }
+  rope.inv_freq = load.constant(inv_freq);
+  return rope;
+}
+
+}  // namespace rbee::nn

@@ -1,0 +1,41 @@
+// Rotary frequencies as a checkpoint asks for them.
+#pragma once
+#include <vector>
+
+#include "backend/ops.hpp"
+#include "model/loader.hpp"
+#include "nn/decoder_config.hpp"
+
+namespace rbee::nn {
+
+// The rotation of a decoder's queries and keys, with the scaling its configuration names: none,
+// linear, dynamic, llama3 or yarn, and the divisors in GGUF's rope_freqs.weight. dynamic changes
+// nothing up to max_context, which is the longest context here. Throws LoadError for another kind
+// and for parameters out of range.
+Rope make_rope(Loader& load, const DecoderConfig& config, RopePairing pairing);
+
+// 1 / theta^(2j/dims) for j < dims/2, in f32 throughout as transformers computes it.
+std::vector<float> inverse_frequencies(double theta, int dims);
+
+// The scaling of Llama 3.1: frequencies with wavelengths beyond original / low are divided by
+// factor, those below original / high are kept, and those between are blended.
+struct Llama3Scaling {
+  double factor = 8;
+  double low = 1;
+  double high = 4;
+  double original = 8192;  // context before the scaling
+};
+std::vector<float> scaled(std::vector<float> inv_freq, const Llama3Scaling& scaling);
+
+// YaRN (Peng et al., 2023, arXiv:2309.00071): frequencies that turn fewer than beta_slow times in
+// the original context are divided by factor, those that turn more than beta_fast times are kept.
+struct YarnScaling {
+  double factor = 1;
+  double original = 0;
+  double beta_fast = 32;
+  double beta_slow = 1;
+  bool truncate = true;  // the borders of the blend lie on whole indices
+};
+std::vector<float> scaled(std::vector<float> inv_freq, const YarnScaling& scaling, double theta);
+
+}  // namespace rbee::nn
