@@ -1,0 +1,57 @@
+#include "state/state_plan.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+
+#include "state/state_cache.hpp"
+
+namespace rbee {
+namespace {
+
+double mib(std::size_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
+
+}  // namespace
+
+Result<StatePlan, std::string> plan_state(const StateNeeds& needs, std::size_t budget) {
+  StatePlan plan;
+  plan.max_context = needs.max_context > 0 ? needs.max_context : needs.model_context;
+  if (plan.max_context <= 0) return Err{std::string("the model names no context length; set one")};
+  const int max_sequences = std::max(needs.max_sequences, 1);
+
+  const std::size_t slots = needs.slot_bytes > 0 ? max_sequences : 0;
+  if (slots > 0 && needs.slot_bytes > budget / slots) {
+    return Err{
+        fmt::format("recurrent state for {} sequences takes {:.1f} MiB each, {:.1f} MiB are "
+                    "to be had",
+                    max_sequences, mib(needs.slot_bytes), mib(budget))};
+  }
+  plan.n_slots = static_cast<int>(slots);
+  plan.bytes = slots * needs.slot_bytes;
+
+  // Page numbers are 32 bits wide everywhere.
+  const std::int64_t wanted = std::min<std::int64_t>(
+      std::int64_t{max_sequences} * pages_for(plan.max_context), std::numeric_limits<int>::max());
+  std::int64_t n_pages = wanted;
+  if (needs.page_bytes > 0) {
+    const std::size_t fitting = (budget - plan.bytes) / needs.page_bytes;
+    if (fitting < static_cast<std::size_t>(wanted)) n_pages = static_cast<std::int64_t>(fitting);
+  }
+  if (n_pages < pages_for(plan.max_context)) {
+    if (needs.max_context > 0 || n_pages == 0) {
+      return Err{
+          fmt::format("a context of {} tokens takes {:.1f} MiB of state, {:.1f} MiB are to "
+                      "be had",
+                      plan.max_context, mib(needs.page_bytes) * pages_for(plan.max_context),
+                      mib(budget - plan.bytes))};
+    }
+    plan.max_context = static_cast<int>(n_pages) * kPageTokens;
+  }
+  plan.n_pages = static_cast<int>(n_pages);
+  plan.bytes += plan.n_pages * needs.page_bytes;
+  return plan;
+}
+
+}  // namespace rbee
