@@ -20,8 +20,11 @@ struct EngineOptions {
   int max_batch_tokens =
       512;  // tokens of one step: bounds how long a prefill chunk delays the decoding sequences
   std::size_t state_bytes =
-      0;  // for the cache; 0: enough for max_context and some more, within free memory
+      0;  // for the cache; 0: room for max_sequences of max_context, within free memory
   std::size_t stream_capacity = 256;
+  // Ids from here on are never picked: rows that pad the vocabulary to a round number and that the
+  // tokenizer does not know. 0: all of the model's.
+  int n_vocab_valid = 0;
 };
 
 struct EngineStats {
@@ -30,11 +33,11 @@ struct EngineStats {
   int pages_total = 0;
   int pages_free = 0;
   std::uint64_t steps = 0;
-  std::uint64_t prompt_tokens = 0;
-  std::uint64_t generated_tokens = 0;
+  std::uint64_t prompt_tokens = 0;     // of finished prefills
+  std::uint64_t generated_tokens = 0;  // given to streams
   std::uint64_t preemptions = 0;
-  std::uint64_t finished = 0;
-  std::uint64_t cancelled = 0;
+  std::uint64_t finished = 0;   // ended by length, eos or error
+  std::uint64_t cancelled = 0;  // ended by their consumer or by shutdown
 };
 
 class Engine {
@@ -46,11 +49,14 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // Any thread. The stream ends with exactly one Finish, whatever happens.
+  // Any thread. The stream ends with exactly one Finish, whatever happens; by then its state is
+  // given back and stats() has counted it. Prompt and answer together have at most max_context()
+  // tokens, so that a prompt must be shorter than that. Sampling parameters that validate
+  // (sampling/sampling_params.hpp) refuses count as off.
   Result<std::shared_ptr<TokenStream>, SubmitError> submit(GenerationRequest request);
 
   // Stops admitting; running and waiting sequences finish with FinishReason::cancelled at the next
-  // step.
+  // step. Does not wait for them.
   void shutdown();
 
   int max_context() const;

@@ -1,0 +1,322 @@
+#include "engine/engine.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <mutex>
+#include <random>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/log.hpp"
+#include "engine/batch_builder.hpp"
+#include "engine/scheduler.hpp"
+#include "engine/wake_signal.hpp"
+#include "sampling/random.hpp"
+#include "sampling/sampler.hpp"
+#include "state/free_memory.hpp"
+#include "state/state_cache.hpp"
+#include "state/state_plan.hpp"
+
+namespace rbee {
+namespace {
+
+StatePlan plan_and_allocate(Backend& backend, const ModelInfo& info, const EngineOptions& options) {
+  const std::size_t budget =
+      options.state_bytes > 0
+          ? options.state_bytes
+          : static_cast<std::size_t>(static_cast<double>(free_memory()) * kStateShareOfFreeMemory);
+  const StateNeeds needs{.page_bytes = backend.page_bytes(info.state),
+                         .slot_bytes = backend.slot_bytes(info.state),
+                         .model_context = info.max_context,
+                         .max_context = options.max_context,
+                         .max_sequences = options.max_sequences};
+  Result<StatePlan, std::string> plan = plan_state(needs, budget);
+  if (!plan) throw BackendError(plan.error());
+  if (options.max_context == 0 && plan->max_context < info.max_context) {
+    log::warn("the context is cut from {} to {} tokens: no more state fits into {} MiB",
+              info.max_context, plan->max_context, budget >> 20);
+  }
+  if (info.max_context > 0 && plan->max_context > info.max_context) {
+    log::warn("the context of {} tokens is longer than the {} the model was made for",
+              plan->max_context, info.max_context);
+  }
+  backend.allocate_state(info.state, plan->n_pages, plan->n_slots);
+  return *plan;
+}
+
+std::uint64_t random_seed() {
+  std::random_device device;
+  return (std::uint64_t{device()} << 32) | device();
+}
+
+double seconds(const std::optional<Sequence::Clock::time_point>& from,
+               const std::optional<Sequence::Clock::time_point>& to) {
+  return from && to ? std::chrono::duration<double>(*to - *from).count() : 0;
+}
+
+}  // namespace
+
+struct Engine::Impl {
+  Impl(Backend& backend_in, const Model& model_in, const EngineOptions& options_in);
+
+  // Any thread.
+  Result<std::shared_ptr<TokenStream>, SubmitError> submit(GenerationRequest request);
+  std::unique_ptr<Sequence> make_sequence(GenerationRequest request);
+
+  // Engine thread.
+  void loop();
+  void take_incoming();
+  void sweep();
+  void step(std::span<const Slice> slices);
+  void advance(Sequence& sequence, std::span<const float> logits);
+  void finish(Sequence& sequence, FinishReason reason, std::string error = {});
+  void publish();
+
+  Backend& backend;
+  const Model& model;
+  const EngineOptions options;
+  const StatePlan plan;
+  const int n_vocab;
+  const std::uint64_t seed_of_seeds = random_seed();
+
+  // Shared between threads.
+  const std::shared_ptr<WakeSignal> wake = std::make_shared<WakeSignal>();
+  std::atomic<std::uint64_t> seeds_made{0};
+  std::atomic<bool> stopping{false};  // shutdown was called
+  std::atomic<bool> quitting{false};  // the thread is to end
+  mutable std::mutex mutex;
+  std::vector<std::unique_ptr<Sequence>> incoming;  // guarded by mutex
+  int in_flight = 0;                                // guarded by mutex
+  std::uint64_t arrivals = 0;                       // guarded by mutex
+  EngineStats published;                            // guarded by mutex
+
+  // Engine thread only.
+  StateCache cache;
+  Scheduler scheduler;
+  BatchBuilder batches;
+  SamplerScratch scratch;
+  std::vector<Slice> slices_under_way;
+  std::vector<Sequence*> all;
+  EngineStats counts;
+
+  std::thread thread;
+};
+
+Engine::Impl::Impl(Backend& backend_in, const Model& model_in, const EngineOptions& options_in)
+    : backend(backend_in),
+      model(model_in),
+      options(options_in),
+      plan(plan_and_allocate(backend, model.info(), options)),
+      n_vocab(model.info().vocab_size),
+      cache(plan.n_pages, plan.n_slots),
+      scheduler(cache, {.max_sequences = options.max_sequences,
+                        .max_batch_tokens = options.max_batch_tokens}) {
+  publish();
+}
+
+Result<std::shared_ptr<TokenStream>, SubmitError> Engine::Impl::submit(GenerationRequest request) {
+  if (request.prompt.empty()) return Err{SubmitError::prompt_empty};
+  if (request.prompt.size() >= static_cast<std::size_t>(plan.max_context)) {
+    return Err{SubmitError::prompt_too_long};
+  }
+  const auto out_of_range = [&](std::int32_t id) { return id < 0 || id >= n_vocab; };
+  if (std::any_of(request.prompt.begin(), request.prompt.end(), out_of_range)) {
+    return Err{SubmitError::token_out_of_range};
+  }
+  std::unique_ptr<Sequence> sequence = make_sequence(std::move(request));
+  std::shared_ptr<TokenStream> stream = sequence->stream;
+  {
+    const std::lock_guard lock(mutex);
+    if (stopping) return Err{SubmitError::shutting_down};
+    if (in_flight >= std::max(options.max_sequences, 1) + std::max(options.max_queue, 0)) {
+      return Err{SubmitError::queue_full};
+    }
+    ++in_flight;
+    sequence->arrival = arrivals++;
+    incoming.push_back(std::move(sequence));
+  }
+  wake->raise();
+  return stream;
+}
+
+std::unique_ptr<Sequence> Engine::Impl::make_sequence(GenerationRequest request) {
+  auto sequence = std::make_unique<Sequence>();
+  const int n_prompt = static_cast<int>(request.prompt.size());
+  const int room = plan.max_context - n_prompt;
+  sequence->n_prompt = n_prompt;
+  sequence->limit = n_prompt + (request.max_tokens < 0 ? room : std::min(request.max_tokens, room));
+  sequence->tokens = std::move(request.prompt);
+  sequence->end_ids = std::move(request.end_ids);
+  sequence->top_logprobs = request.top_logprobs;
+  sequence->stream =
+      std::make_shared<TokenStream>(options.stream_capacity, [signal = wake] { signal->raise(); });
+  const std::uint64_t seed =
+      request.sampling.seed ? *request.sampling.seed : mix64(seed_of_seeds + seeds_made++);
+  sequence->sampler = Sampler(request.sampling, n_prompt, seed);
+  return sequence;
+}
+
+void Engine::Impl::loop() {
+  while (!quitting) {
+    take_incoming();
+    sweep();
+    const std::span<const Slice> slices = scheduler.next();
+    if (slices.empty()) {
+      publish();
+      wake->wait();
+    } else {
+      slices_under_way.assign(slices.begin(), slices.end());
+      step(slices_under_way);
+    }
+  }
+  stopping = true;
+  take_incoming();
+  sweep();
+}
+
+void Engine::Impl::take_incoming() {
+  const std::lock_guard lock(mutex);
+  for (auto& sequence : incoming) scheduler.add(std::move(sequence));
+  incoming.clear();
+}
+
+// Ends what was cancelled and notes whose consumers do not keep up.
+void Engine::Impl::sweep() {
+  scheduler.collect(all);
+  for (Sequence* sequence : all) {
+    if (stopping || sequence->stream->cancelled()) {
+      finish(*sequence, FinishReason::cancelled);
+    } else if (sequence->n_tokens() >= sequence->limit) {  // nothing was asked for
+      finish(*sequence, FinishReason::length);
+    } else {
+      sequence->paused = sequence->stream->paused(sequence->paused);
+    }
+  }
+}
+
+void Engine::Impl::step(std::span<const Slice> slices) {
+  const auto now = Sequence::Clock::now();
+  for (const Slice& slice : slices) {
+    if (!slice.sequence->admitted) slice.sequence->admitted = now;
+  }
+  std::span<const float> logits;
+  try {
+    const Batch batch = batches.build(slices, plan.n_slots > 0);
+    logits = backend.run(
+        batch, [this](Ops& ops, const Batch& current) { return model.forward(ops, current); });
+    if (logits.size() != batch.logit_rows.size() * static_cast<std::size_t>(n_vocab)) {
+      throw BackendError("the backend gave logits of a wrong size");
+    }
+  } catch (const std::exception& error) {
+    // What the step left in the state is unknown: all its sequences end.
+    log::error("a step of {} sequences failed: {}", slices.size(), error.what());
+    for (const Slice& slice : slices) finish(*slice.sequence, FinishReason::error, error.what());
+    return;
+  }
+  ++counts.steps;
+  for (const Slice& slice : slices) {
+    const bool wants_token = slice.reaches_end();
+    slice.sequence->n_computed += slice.n_tokens;
+    if (!wants_token) continue;
+    const std::span<const float> row = logits.first(n_vocab);
+    logits = logits.subspan(n_vocab);
+    advance(*slice.sequence, row);
+  }
+  publish();
+}
+
+// Picks the next token of a sequence and ends it if that was the last.
+void Engine::Impl::advance(Sequence& sequence, std::span<const float> logits) {
+  if (options.n_vocab_valid > 0 && options.n_vocab_valid < n_vocab) {
+    logits = logits.first(options.n_vocab_valid);
+  }
+  const auto picked = sequence.sampler.pick(logits, sequence.tokens, scratch);
+  if (!picked) {
+    finish(sequence, FinishReason::error, std::string(describe(picked.error())));
+    return;
+  }
+  sequence.last_token = Sequence::Clock::now();
+  if (!sequence.first_token) {
+    sequence.first_token = sequence.last_token;
+    counts.prompt_tokens += sequence.n_prompt;
+  }
+  const std::int32_t id = *picked;
+  if (std::find(sequence.end_ids.begin(), sequence.end_ids.end(), id) != sequence.end_ids.end()) {
+    finish(sequence, FinishReason::eos);
+    return;
+  }
+  TokenEvent event{.id = id, .logprob = 0, .top = {}};
+  if (sequence.top_logprobs >= 0) {
+    Logprobs probabilities = logprobs(logits, id, sequence.top_logprobs);
+    event.logprob = probabilities.chosen;
+    event.top = std::move(probabilities.top);
+  }
+  sequence.tokens.push_back(id);
+  ++counts.generated_tokens;
+  sequence.stream->push(std::move(event));
+  if (sequence.n_tokens() >= sequence.limit) finish(sequence, FinishReason::length);
+}
+
+void Engine::Impl::finish(Sequence& sequence, FinishReason reason, std::string error) {
+  const std::unique_ptr<Sequence> ended = scheduler.remove(sequence);
+  ++(reason == FinishReason::cancelled ? counts.cancelled : counts.finished);
+  {
+    const std::lock_guard lock(mutex);
+    --in_flight;
+  }
+  publish();
+  ended->stream->push(Finish{.reason = reason,
+                             .error = std::move(error),
+                             .prompt_tokens = ended->n_prompt,
+                             .completion_tokens = ended->n_answer(),
+                             .prefill_seconds = seconds(ended->admitted, ended->first_token),
+                             .decode_seconds = seconds(ended->first_token, ended->last_token)});
+}
+
+void Engine::Impl::publish() {
+  const StateUsage usage = cache.usage();
+  counts.running = scheduler.n_running();
+  counts.waiting = scheduler.n_waiting();
+  counts.pages_total = usage.pages_total;
+  counts.pages_free = usage.pages_free;
+  counts.preemptions = scheduler.preemptions();
+  const std::lock_guard lock(mutex);
+  published = counts;
+}
+
+Engine::Engine(Backend& backend, const Model& model, const EngineOptions& options)
+    : impl_(std::make_unique<Impl>(backend, model, options)) {
+  impl_->thread = std::thread([this] { impl_->loop(); });
+}
+
+Engine::~Engine() {
+  impl_->quitting = true;
+  shutdown();
+  impl_->thread.join();
+}
+
+Result<std::shared_ptr<TokenStream>, SubmitError> Engine::submit(GenerationRequest request) {
+  return impl_->submit(std::move(request));
+}
+
+void Engine::shutdown() {
+  {
+    const std::lock_guard lock(impl_->mutex);  // so that no submit slips in afterwards
+    impl_->stopping = true;
+  }
+  impl_->wake->raise();
+}
+
+int Engine::max_context() const { return impl_->plan.max_context; }
+
+EngineStats Engine::stats() const {
+  const std::lock_guard lock(impl_->mutex);
+  EngineStats stats = impl_->published;
+  stats.waiting += static_cast<int>(impl_->incoming.size());
+  return stats;
+}
+
+}  // namespace rbee
