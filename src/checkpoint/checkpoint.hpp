@@ -18,11 +18,10 @@ namespace rbee {
 
 enum class Format : std::uint8_t { safetensors, gguf };
 
-// A configuration key in both spellings. hf: a dotted path in config.json ("rope_scaling.factor");
-// several spellings are separated by '|' and the first present one counts. gguf: a metadata key
-// without the
-// "<architecture>." prefix; a key starting with "general." or "tokenizer." is taken as it is. An
-// empty spelling means that the format has no such key.
+// A configuration key in both spellings. hf: a dotted path in config.json ("rope_scaling.factor").
+// gguf: a metadata key without the "<architecture>." prefix; a key starting with "general." or
+// "tokenizer." is taken as it is. Several spellings are separated by '|' and the first present one
+// counts. An empty spelling means that the format has no such key.
 struct Key {
   std::string_view hf;
   std::string_view gguf;
@@ -37,13 +36,24 @@ struct TensorInfo {
   std::string file;                  // for error messages
 };
 
+// A tensor that is there, but of a type that nothing here computes with (integer position ids,
+// masks, block types not yet supported).
+struct OpaqueTensor {
+  std::string name;
+  std::string type;  // in the file's own spelling
+  std::vector<std::int64_t> shape;
+  std::size_t bytes = 0;
+  std::string file;
+};
+
 class GgufMetadata;  // checkpoint/gguf.hpp: typed access to all keys, arrays included
 
 class Checkpoint {
  public:
   // path: a .gguf file (the first one of a split set), or a directory with config.json and
-  // *.safetensors (single, or sharded with model.safetensors.index.json), or one .safetensors file
-  // with a config.json beside it. Throws LoadError.
+  // *.safetensors (single, sharded with model.safetensors.index.json, or several without one), or
+  // one .safetensors file with a config.json beside it. Maps the files and reads their headers, not
+  // the tensor data. Throws LoadError.
   static std::unique_ptr<Checkpoint> open(const std::filesystem::path& path);
   virtual ~Checkpoint() = default;
 
@@ -54,22 +64,26 @@ class Checkpoint {
   // GGUF.
   virtual const std::string& architecture() const = 0;
 
-  // Nullptr when there is none of that name.
+  // Nullptr when there is none of that name. Throws LoadError, naming the type, when it is one of
+  // opaque_tensors().
   virtual const TensorInfo* find(std::string_view name) const = 0;
-  // All tensors, sorted by name.
+  // All tensors but the opaque ones, sorted by name. GGUF: none in a vocabulary-only file.
   virtual std::span<const TensorInfo> tensors() const = 0;
+  virtual std::span<const OpaqueTensor> opaque_tensors() const { return {}; }
 
   // Nullopt when the key is absent or null; LoadError when it is present with another type or out
-  // of range. Integers are read from any integer width, reals from integers too. integers() also
-  // accepts a single number.
+  // of range. Integers are read from any integer width and, in config.json, from a whole real
+  // (8192.0); reals from integers too. integers() also accepts a single number, and booleans in an
+  // array as 0 and 1.
   std::optional<std::int64_t> integer(const Key& key) const;
   std::optional<double> real(const Key& key) const;
   std::optional<bool> boolean(const Key& key) const;
   std::optional<std::string> string(const Key& key) const;
   std::optional<std::vector<std::int64_t>> integers(const Key& key) const;
 
-  // Nullptr for the other format. config is the root of config.json (text_config already merged
-  // over it).
+  // Nullptr for the other format. config is the root of config.json, text_config already merged
+  // over it; the bare words Infinity, -Infinity and NaN appear in it as strings, which real()
+  // reads as numbers. Both live as long as the Checkpoint.
   virtual const GgufMetadata* gguf() const { return nullptr; }
   virtual const Json* config() const { return nullptr; }
 };
