@@ -1,0 +1,112 @@
+"""The subcommands as a user types them."""
+import json
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import time
+
+import pytest
+
+from conftest import BINARY, FIXTURES, MODEL, ROOT
+
+
+def test_help_version_and_usage(cli):
+    assert "serve" in cli("--help").stdout
+    assert cli("--version").stdout.startswith("llm-worker-rbee ")
+    assert "llm-worker-rbee" in cli("--build-info").stdout
+    for command in ("serve", "run", "inspect", "eval", "tokenize", "perplexity", "bench"):
+        assert "--model" in cli(command, "--help").stdout or "MODEL" in cli(command, "--help").stdout
+    cli("no-such-command", code=2)
+    cli("eval", "--model", MODEL, code=2)
+    cli("eval", "--model", "/no/such/file.gguf", "--tokens", "1", code=1)
+
+
+def test_eval_writes_logits(cli, tmp_path):
+    out = tmp_path / "logits.npy"
+    model = FIXTURES / "llama3"
+    golden = json.loads((model / "golden.json").read_text())
+    report = json.loads(
+        cli("eval", "--model", model, "--tokens-file", model / "golden.json", "--device", "ref", "--chunk", 3,
+            "--greedy", 16, "--logits", out).stdout
+    )
+    assert report["tokens"] == golden["prompt"]
+    assert [p["pos"] for p in report["positions"]] == list(range(len(golden["prompt"])))
+    assert report["greedy"] == golden["greedy"]["tokens"]
+    data = out.read_bytes()
+    header = 10 + struct.unpack("<H", data[8:10])[0]
+    assert header % 64 == 0 and f"({len(golden['prompt'])}, 304)".encode() in data[:header]
+    last = struct.unpack("<304f", data[-304 * 4:])
+    assert max(abs(a - b) for a, b in zip(last, golden["last_logits"])) < golden["tolerance"]["f32"]
+
+
+def test_tokenize_both_ways(cli):
+    text = "Hello, wörld! 123 \U0001f600\n"
+    ids = json.loads(cli("tokenize", "--model", MODEL, stdin=text).stdout)
+    assert cli("tokenize", "--model", MODEL, "--decode", stdin=json.dumps(ids)).stdout == text
+    lines = cli("tokenize", "--model", MODEL, "--jsonl", stdin='"a b"\n"c"\n').stdout.splitlines()
+    back = cli("tokenize", "--model", MODEL, "--jsonl", "--decode", stdin="\n".join(lines)).stdout.splitlines()
+    assert [json.loads(line) for line in back] == ["a b", "c"]
+    cli("tokenize", "--model", MODEL, "--jsonl", stdin="not json\n", code=2)
+
+
+def test_inspect(cli):
+    report = json.loads(cli("inspect", MODEL, "--json").stdout)
+    assert report["family"] == "llama" and report["format"] == "gguf"
+    assert report["parameters"] == 134515008 and report["context"] == 8192
+    assert "Q4_1" in report["types"] and report["tokenizer"]["vocab_size"] == 49152
+    assert "context" in cli("inspect", FIXTURES / "yi").stdout
+
+
+def test_run_answers_a_piped_prompt(cli):
+    done = cli("run", MODEL, "--temperature", 0, "-n", 40, stdin="What is the capital of France?")
+    assert "Paris" in done.stdout and "tokens/s" in done.stderr
+    report = json.loads(cli("run", MODEL, "What is 2+2?", "--temperature", 0, "-n", 10, "--json").stdout)
+    assert report["completion_tokens"] <= 10 and report["text"]
+
+
+def read_until(fd, wanted, seconds=30):
+    seen = b""
+    deadline = time.monotonic() + seconds
+    while wanted not in seen:
+        left = deadline - time.monotonic()
+        assert left > 0, f"waited for {wanted!r}, saw {seen[-500:]!r}"
+        if select.select([fd], [], [], left)[0]:
+            seen += os.read(fd, 65536)
+    return seen
+
+
+def test_run_on_a_terminal_survives_ctrl_c(tmp_path):
+    master, slave = pty.openpty()
+    env = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "TERM": "xterm"}
+    chat = subprocess.Popen([str(BINARY), "run", MODEL], stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True)
+    try:
+        read_until(master, b">>> ")
+        os.write(master, b"Count from one to ten thousand in words, without stopping.\n")
+        read_until(master, b"\n")
+        time.sleep(0.7)
+        os.kill(chat.pid, signal.SIGINT)
+        read_until(master, b"tokens/s")
+        read_until(master, b">>> ")
+        os.write(master, b"/bye\n")
+        assert chat.wait(10) == 0
+        assert "Count from one" in (tmp_path / "llm-worker-rbee/history").read_text().replace("\\040", " ")
+    finally:
+        chat.kill()
+        os.close(master), os.close(slave)
+
+
+def test_bench_reports(cli):
+    report = json.loads(cli("bench", "--model", FIXTURES / "llama3/model.gguf", "-p", 32, "-n", 8, "-r", 2, "--json").stdout)
+    assert report["prefill"]["n"] == 32 and len(report["decode"]["tok_s"]) == 2
+    assert report["decode"]["median"] > 0 and report["read_gb_s"] > 0
+
+
+def test_perplexity_is_within_one_percent_of_llama_cpp(cli):
+    """The reference value is llama.cpp's for the same file, model and context (tests/data/text/README.md)."""
+    text = ROOT / "tests/data/text/us_founding_documents.txt"
+    report = json.loads(cli("perplexity", "--model", MODEL, "--file", text, "--ctx", 512, "--json").stdout)
+    reference = json.loads((ROOT / "tests/data/text/perplexity.json").read_text())["smollm2:135m"]
+    assert report["perplexity"] == pytest.approx(reference, rel=0.01)
