@@ -1,0 +1,192 @@
+#include "checkpoint/dequantize.hpp"
+
+#include <cassert>
+#include <cstring>
+
+#include "checkpoint/float16.hpp"
+#include "checkpoint/quant_blocks.hpp"
+
+namespace rbee {
+namespace {
+
+int low(std::uint8_t byte) { return byte & 15; }
+int high(std::uint8_t byte) { return byte >> 4; }
+
+void decode(const BlockQ4_0& block, float* y) {
+  const float d = f16_to_float(block.d);
+  for (int j = 0; j < 16; ++j) {
+    y[j] = d * static_cast<float>(low(block.qs[j]) - 8);
+    y[j + 16] = d * static_cast<float>(high(block.qs[j]) - 8);
+  }
+}
+
+void decode(const BlockQ4_1& block, float* y) {
+  const float d = f16_to_float(block.d), m = f16_to_float(block.m);
+  for (int j = 0; j < 16; ++j) {
+    y[j] = d * static_cast<float>(low(block.qs[j])) + m;
+    y[j + 16] = d * static_cast<float>(high(block.qs[j])) + m;
+  }
+}
+
+// Bit 4 of element j, in place.
+int fifth_bit(const std::uint8_t (&qh)[4], int j) { return ((qh[j / 8] >> (j % 8)) & 1) << 4; }
+
+void decode(const BlockQ5_0& block, float* y) {
+  const float d = f16_to_float(block.d);
+  for (int j = 0; j < 16; ++j) {
+    y[j] = d * static_cast<float>((low(block.qs[j]) | fifth_bit(block.qh, j)) - 16);
+    y[j + 16] = d * static_cast<float>((high(block.qs[j]) | fifth_bit(block.qh, j + 16)) - 16);
+  }
+}
+
+void decode(const BlockQ5_1& block, float* y) {
+  const float d = f16_to_float(block.d), m = f16_to_float(block.m);
+  for (int j = 0; j < 16; ++j) {
+    y[j] = d * static_cast<float>(low(block.qs[j]) | fifth_bit(block.qh, j)) + m;
+    y[j + 16] = d * static_cast<float>(high(block.qs[j]) | fifth_bit(block.qh, j + 16)) + m;
+  }
+}
+
+void decode(const BlockQ8_0& block, float* y) {
+  const float d = f16_to_float(block.d);
+  for (int j = 0; j < 32; ++j) y[j] = d * static_cast<float>(block.qs[j]);
+}
+
+void decode(const BlockQ2K& block, float* y) {
+  const float d = f16_to_float(block.d), dmin = f16_to_float(block.dmin);
+  for (int i = 0; i < 256; ++i) {
+    const int half = i / 128, shift = i % 128 / 32 * 2, l = i % 32;
+    const std::uint8_t scales = block.scales[i / 16];
+    const float scale = d * static_cast<float>(low(scales));
+    const float min = dmin * static_cast<float>(high(scales));
+    y[i] = scale * static_cast<float>((block.qs[32 * half + l] >> shift) & 3) - min;
+  }
+}
+
+void decode(const BlockQ3K& block, float* y) {
+  const float d = f16_to_float(block.d);
+  for (int i = 0; i < 256; ++i) {
+    const int half = i / 128, s = i % 128 / 32, l = i % 32, k = i / 16;
+    const int scale_low = k < 8 ? low(block.scales[k]) : high(block.scales[k - 8]);
+    const int scale_high = (block.scales[8 + k % 4] >> (2 * (k / 4))) & 3;
+    const float scale = d * static_cast<float>((scale_low | scale_high << 4) - 32);
+    const int q_low = (block.qs[32 * half + l] >> (2 * s)) & 3;
+    const int q_high = (block.hmask[l] >> (4 * half + s)) & 1;
+    y[i] = scale * static_cast<float>((q_low | q_high << 2) - 4);
+  }
+}
+
+struct ScaleAndMin {
+  int scale, min;
+};
+
+// Sub-blocks 0-3 keep theirs in the low six bits of bytes b and b + 4; 4-7 in the nibbles of byte
+// b + 4, with the two bits above them in what is left of bytes b - 4 and b.
+ScaleAndMin scale_and_min(const std::uint8_t (&scales)[12], int b) {
+  if (b < 4) return {scales[b] & 63, scales[b + 4] & 63};
+  return {low(scales[b + 4]) | (scales[b - 4] >> 6) << 4, high(scales[b + 4]) | (scales[b] >> 6)
+                                                                                    << 4};
+}
+
+void decode(const BlockQ4K& block, float* y) {
+  const float d = f16_to_float(block.d), dmin = f16_to_float(block.dmin);
+  for (int b = 0; b < 8; ++b) {
+    const auto [s, m] = scale_and_min(block.scales, b);
+    const float scale = d * static_cast<float>(s), min = dmin * static_cast<float>(m);
+    for (int l = 0; l < 32; ++l) {
+      const std::uint8_t byte = block.qs[b / 2 * 32 + l];
+      y[32 * b + l] = scale * static_cast<float>(b % 2 == 0 ? low(byte) : high(byte)) - min;
+    }
+  }
+}
+
+void decode(const BlockQ5K& block, float* y) {
+  const float d = f16_to_float(block.d), dmin = f16_to_float(block.dmin);
+  for (int b = 0; b < 8; ++b) {
+    const auto [s, m] = scale_and_min(block.scales, b);
+    const float scale = d * static_cast<float>(s), min = dmin * static_cast<float>(m);
+    for (int l = 0; l < 32; ++l) {
+      const std::uint8_t byte = block.qs[b / 2 * 32 + l];
+      const int q = (b % 2 == 0 ? low(byte) : high(byte)) | ((block.qh[l] >> b) & 1) << 4;
+      y[32 * b + l] = scale * static_cast<float>(q) - min;
+    }
+  }
+}
+
+// In each half of 128 elements, those of quarter r take the nibble of ql and the bit pair of qh:
+// quarters 0 and 1 the low nibbles of ql[0..63], 2 and 3 the high ones; pair r of qh[l].
+void decode(const BlockQ6K& block, float* y) {
+  const float d = f16_to_float(block.d);
+  for (int i = 0; i < 256; ++i) {
+    const int half = i / 128, r = i % 128 / 32, l = i % 32;
+    const std::uint8_t byte = block.ql[64 * half + r % 2 * 32 + l];
+    const int pair = (block.qh[32 * half + l] >> (2 * r)) & 3;
+    const int q = (r < 2 ? low(byte) : high(byte)) | pair << 4;
+    y[i] = d * static_cast<float>(block.scales[i / 16]) * static_cast<float>(q - 32);
+  }
+}
+
+void decode(const BlockQ8K& block, float* y) {
+  for (int j = 0; j < 256; ++j) y[j] = block.d * static_cast<float>(block.qs[j]);
+}
+
+template <class Block>
+void decode_blocks(std::span<const std::byte> row, std::span<float> out) {
+  const std::size_t count = row.size() / sizeof(Block);
+  const std::size_t elements = count == 0 ? 0 : out.size() / count;
+  for (std::size_t i = 0; i < count; ++i) {
+    Block block;
+    std::memcpy(&block, row.data() + i * sizeof block, sizeof block);
+    decode(block, out.data() + i * elements);
+  }
+}
+
+template <class Convert>
+void convert16(std::span<const std::byte> row, std::span<float> out, Convert convert) {
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    std::uint16_t bits = 0;
+    std::memcpy(&bits, row.data() + i * sizeof bits, sizeof bits);
+    out[i] = convert(bits);
+  }
+}
+
+}  // namespace
+
+void dequantize_row(DType type, std::span<const std::byte> row, std::span<float> out) {
+  assert(out.size() % static_cast<std::size_t>(info(type).block) == 0);
+  assert(row.size() == row_bytes(type, out.size()));
+  if (out.empty()) return;
+  switch (type) {
+    case DType::f32:
+      std::memcpy(out.data(), row.data(), row.size());
+      return;
+    case DType::f16:
+      return convert16(row, out, f16_to_float);
+    case DType::bf16:
+      return convert16(row, out, bf16_to_float);
+    case DType::q4_0:
+      return decode_blocks<BlockQ4_0>(row, out);
+    case DType::q4_1:
+      return decode_blocks<BlockQ4_1>(row, out);
+    case DType::q5_0:
+      return decode_blocks<BlockQ5_0>(row, out);
+    case DType::q5_1:
+      return decode_blocks<BlockQ5_1>(row, out);
+    case DType::q8_0:
+      return decode_blocks<BlockQ8_0>(row, out);
+    case DType::q2_k:
+      return decode_blocks<BlockQ2K>(row, out);
+    case DType::q3_k:
+      return decode_blocks<BlockQ3K>(row, out);
+    case DType::q4_k:
+      return decode_blocks<BlockQ4K>(row, out);
+    case DType::q5_k:
+      return decode_blocks<BlockQ5K>(row, out);
+    case DType::q6_k:
+      return decode_blocks<BlockQ6K>(row, out);
+    case DType::q8_k:
+      return decode_blocks<BlockQ8K>(row, out);
+  }
+}
+
+}  // namespace rbee

@@ -1,0 +1,83 @@
+// The blocks of the quantised types, byte for byte as in a GGUF file. Data in a file need not be
+// aligned for them: copy a block out before use. d, m and dmin are float16 unless said otherwise;
+// y is the value of an element and q its code.
+// Layouts: https://github.com/ggml-org/ggml/blob/master/src/ggml-common.h
+#pragma once
+#include <cstdint>
+
+namespace rbee {
+
+struct BlockQ4_0 {  // 32 elements: y = d (q - 8)
+  std::uint16_t d;
+  std::uint8_t qs[16];  // low nibble of byte j: element j; high nibble: element j + 16
+};
+
+struct BlockQ4_1 {  // 32 elements: y = d q + m
+  std::uint16_t d, m;
+  std::uint8_t qs[16];  // as Q4_0
+};
+
+struct BlockQ5_0 {  // 32 elements: y = d (q - 16)
+  std::uint16_t d;
+  std::uint8_t qh[4];   // bit j, little-endian: bit 4 of element j
+  std::uint8_t qs[16];  // the low four bits, as Q4_0
+};
+
+struct BlockQ5_1 {  // 32 elements: y = d q + m
+  std::uint16_t d, m;
+  std::uint8_t qh[4];
+  std::uint8_t qs[16];
+};
+
+struct BlockQ8_0 {  // 32 elements: y = d q
+  std::uint16_t d;
+  std::int8_t qs[32];
+};
+
+// The K types hold 256 elements in sub-blocks with scales of their own.
+
+struct BlockQ2K {           // 16 sub-blocks of 16: y = d scale q - dmin min
+  std::uint8_t scales[16];  // low nibble: scale; high nibble: min
+  std::uint8_t qs[64];      // element 128 h + 32 s + l: bits 2s and 2s + 1 of qs[32 h + l]
+  std::uint16_t d, dmin;
+};
+
+struct BlockQ3K {           // 16 sub-blocks of 16: y = d (scale - 32) (q - 4)
+  std::uint8_t hmask[32];   // bit 4 h + s of hmask[l]: bit 2 of the element below
+  std::uint8_t qs[64];      // the low two bits, as Q2_K
+  std::uint8_t scales[12];  // 16 of 6 bits: low nibbles in bytes 0-7, high pairs in bytes 8-11
+  std::uint16_t d;
+};
+
+struct BlockQ4K {  // 8 sub-blocks of 32: y = d scale q - dmin min
+  std::uint16_t d, dmin;
+  std::uint8_t scales[12];  // 8 pairs of 6 bits (see scale_and_min in dequantize.cpp)
+  std::uint8_t qs[128];     // chunks of 32 bytes: low nibbles sub-block 2c, high ones 2c + 1
+};
+
+struct BlockQ5K {  // as Q4_K, with a fifth bit
+  std::uint16_t d, dmin;
+  std::uint8_t scales[12];
+  std::uint8_t qh[32];  // bit b of qh[l]: bit 4 of element l of sub-block b
+  std::uint8_t qs[128];
+};
+
+struct BlockQ6K {        // 16 sub-blocks of 16: y = d scale (q - 32)
+  std::uint8_t ql[128];  // low four bits: see dequantize.cpp
+  std::uint8_t qh[64];   // high two bits
+  std::int8_t scales[16];
+  std::uint16_t d;
+};
+
+struct BlockQ8K {  // 256 elements: y = d q
+  float d;
+  std::int8_t qs[256];
+  std::int16_t bsums[16];  // sums of 16 codes each, which products with the K types use
+};
+
+static_assert(sizeof(BlockQ4_0) == 18 && sizeof(BlockQ4_1) == 20);
+static_assert(sizeof(BlockQ5_0) == 22 && sizeof(BlockQ5_1) == 24 && sizeof(BlockQ8_0) == 34);
+static_assert(sizeof(BlockQ2K) == 84 && sizeof(BlockQ3K) == 110 && sizeof(BlockQ4K) == 144);
+static_assert(sizeof(BlockQ5K) == 176 && sizeof(BlockQ6K) == 210 && sizeof(BlockQ8K) == 292);
+
+}  // namespace rbee
