@@ -66,7 +66,7 @@ std::string_view nearest(std::string_view name, std::span<const std::string_view
   std::string found = rbee::quoted(name);
   if (!known.empty()) found += fmt::format(" (nearest: {})", nearest(name, known));
   throw LoadError(checkpoint.path().string(),
-                  format == Format::gguf ? "general.architecture" : "architectures",
+                  format == Format::gguf ? "key 'general.architecture'" : "key 'architectures'",
                   fmt::format("one of {}", fmt::join(known, ", ")), found);
 }
 

@@ -9,17 +9,20 @@
 namespace rbee::nn {
 namespace {
 
-// The spelling to name in an error: the first one of the checkpoint's format.
-std::string spelled(const Checkpoint& checkpoint, const Key& key) {
-  const std::string_view all = checkpoint.format() == Format::gguf ? key.gguf : key.hf;
-  return std::string(all.substr(0, all.find('|')));
+// The key as the file spells it: the first spelling of its format.
+std::string field(const Checkpoint& checkpoint, const Key& key) {
+  const bool gguf = checkpoint.format() == Format::gguf;
+  const std::string_view all = gguf ? key.gguf : key.hf;
+  const std::string_view first = all.substr(0, all.find('|'));
+  return gguf ? fmt::format("key '{}.{}'", checkpoint.architecture(), first)
+              : fmt::format("key '{}'", first);
 }
 
 }  // namespace
 
 void bad_value(const Checkpoint& checkpoint, const Key& key, const std::string& expected,
                const std::string& found) {
-  throw LoadError(checkpoint.path().string(), spelled(checkpoint, key), expected, found);
+  throw LoadError(checkpoint.path().string(), field(checkpoint, key), expected, found);
 }
 
 int count(const Checkpoint& checkpoint, const Key& key, int most, std::optional<int> fallback) {

@@ -1,0 +1,41 @@
+#include "engine/load_model.hpp"
+
+#include <chrono>
+#include <utility>
+
+#include "base/log.hpp"
+#include "model/loader.hpp"
+#include "model/make_backend.hpp"
+
+namespace rbee {
+
+LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& options) {
+  constexpr double kMiB = 1 << 20;
+  const auto start = std::chrono::steady_clock::now();
+  const auto checkpoint = Checkpoint::open(path);
+  const Family& family = find_family(*checkpoint, all_families());
+
+  LoadedModel loaded;
+  loaded.family = family.id;
+  loaded.architecture = checkpoint->architecture();
+  loaded.format = checkpoint->format();
+  if (options.with_tokenizer) loaded.tokenizer = Tokenizer::load(*checkpoint);
+  loaded.backend = make_backend(options.device, options.backend);
+
+  Loader loader(*checkpoint, loaded.backend.get());
+  loader.on_progress(options.progress);
+  loaded.model = family.build(loader);
+  loader.check_all_used();
+  loaded.parameters = loader.parameters();
+
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  const ModelInfo& info = loaded.model->info();
+  log::info(
+      "loaded {}: {} ({}), {:.1f}M parameters, {} layers, context {}, {:.1f} MiB on {}, {:.2f} s",
+      path.string(), loaded.family, loaded.architecture,
+      static_cast<double>(loaded.parameters) / 1e6, info.n_layers, info.max_context,
+      static_cast<double>(loader.packed_bytes()) / kMiB, loaded.backend->name(), seconds.count());
+  return loaded;
+}
+
+}  // namespace rbee
