@@ -63,7 +63,7 @@ std::string_view nearest(std::string_view name, std::span<const std::string_view
     for (const std::string_view one : names_of(*family, format)) known.push_back(one);
   }
   std::sort(known.begin(), known.end());
-  std::string found = rbee::quoted(name);
+  std::string found = in_quotes(name);
   if (!known.empty()) found += fmt::format(" (nearest: {})", nearest(name, known));
   throw LoadError(checkpoint.path().string(),
                   format == Format::gguf ? "key 'general.architecture'" : "key 'architectures'",
@@ -86,7 +86,7 @@ const Family& find_family(const Checkpoint& checkpoint, std::span<const Family* 
     }
     if (!excluded.empty()) {
       throw LoadError(checkpoint.path().string(), "architecture",
-                      fmt::format("a {} model of a supported kind", rbee::quoted(name)),
+                      fmt::format("a {} model of a supported kind", in_quotes(name)),
                       std::string(excluded));
     }
   }

@@ -60,7 +60,7 @@ std::string_view spelling(const Name& name, Format format) {
   return format == Format::gguf ? name.gguf : name.hf;
 }
 
-std::string tensor_field(std::string_view name) { return "tensor " + rbee::quoted(name); }
+std::string tensor_field(std::string_view name) { return "tensor " + in_quotes(name); }
 
 std::string shape_of(std::span<const std::int64_t> shape) { return "shape " + shape_text(shape); }
 
@@ -217,7 +217,7 @@ void Loader::check_all_used() const {
   std::vector<std::string> left;
   for (const TensorInfo& info : checkpoint_.tensors()) {
     if (!used_.contains(info.name) && !is_ignored(info.name, n_layers))
-      left.push_back(rbee::quoted(info.name));
+      left.push_back(in_quotes(info.name));
   }
   if (left.empty()) return;
   const auto named = std::span(left).first(std::min(left.size(), kNamed));

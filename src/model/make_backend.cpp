@@ -12,7 +12,7 @@ std::unique_ptr<Backend> make_backend(std::string_view device, const BackendOpti
   if (device == "ref") return std::make_unique<RefBackend>();
   const bool cuda = device == "cuda" || device.starts_with("cuda:");
   throw LoadError("command line", "device", "ref",
-                  rbee::quoted(device) + (cuda ? ", which is not built in" : ""));
+                  in_quotes(device) + (cuda ? ", which is not built in" : ""));
 }
 
 }  // namespace rbee

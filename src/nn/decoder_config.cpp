@@ -71,7 +71,7 @@ Activation read_activation(const Checkpoint& checkpoint) {
     if (known == *name) return activation;
   }
   bad_value(checkpoint, kActivation, "silu, gelu, gelu_new, gelu_pytorch_tanh or relu",
-            rbee::quoted(*name));
+            in_quotes(*name));
 }
 
 int read_rope_dims(const Checkpoint& checkpoint, int head_dim) {
@@ -113,7 +113,7 @@ void read_heads(const Checkpoint& checkpoint, DecoderConfig& config) {
 
 DecoderConfig DecoderConfig::read(const Checkpoint& checkpoint) {
   if (const auto method = checkpoint.string(kQuantisation)) {
-    bad_value(checkpoint, kQuantisation, "weights in F32, F16 or BF16", rbee::quoted(*method));
+    bad_value(checkpoint, kQuantisation, "weights in F32, F16 or BF16", in_quotes(*method));
   }
   DecoderConfig config;
   config.layers = count(checkpoint, kLayers, kMaxLayers);

@@ -164,8 +164,7 @@ Rope make_rope(Loader& load, const DecoderConfig& config, RopePairing pairing) {
     inv_freq = scaled(std::move(inv_freq), yarn, theta);
     rope.scale = yarn_magnitude(checkpoint, yarn.factor);
   } else if (type != "default" && type != "none" && type != "dynamic") {
-    bad_value(checkpoint, kType, "default, none, linear, dynamic, llama3 or yarn",
-              rbee::quoted(type));
+    bad_value(checkpoint, kType, "default, none, linear, dynamic, llama3 or yarn", in_quotes(type));
   }
   if (!std::all_of(inv_freq.begin(), inv_freq.end(), [](float f) { return std::isfinite(f); })) {
     bad_value(checkpoint, kTheta, "finite frequencies", "a division by nearly zero");

@@ -1,7 +1,9 @@
 // Stepper: runs a model step by step without the engine, for tests. Page tables are made by hand;
 // pages are handed out in a scattered order, and given back by reset.
 #pragma once
+#include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <span>
 #include <vector>
 
@@ -61,7 +63,8 @@ class Stepper {
     Logits all;
     for (; !tokens.empty(); tokens = tokens.subspan(std::min(most, tokens.size()))) {
       const Piece piece{&sequence, tokens.first(std::min(most, tokens.size()))};
-      for (auto& row : step({&piece, 1}).front()) all.push_back(std::move(row));
+      Logits rows = std::move(step({&piece, 1}).front());
+      std::move(rows.begin(), rows.end(), std::back_inserter(all));
     }
     return all;
   }

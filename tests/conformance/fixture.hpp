@@ -1,0 +1,66 @@
+// The fixtures of tests/data/fixtures, what is known about them, and the devices to run them on.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "backend/backend.hpp"
+#include "model/model.hpp"
+#include "model/testing/stepper.hpp"
+
+namespace rbee::conformance {
+
+// golden.json: what the reference implementation computed.
+struct Golden {
+  struct Top {
+    std::vector<std::int32_t> ids;
+    std::vector<float> logits;
+  };
+  std::vector<std::int32_t> prompt;
+  std::vector<float> last_logits;  // all logits of the last prompt position
+  std::vector<Top> top;            // the five best of each prompt position
+  std::vector<std::int32_t> greedy;
+  std::vector<float> margins;     // between the best and the second logit of each greedy step
+  std::vector<float> top_logits;  // the best logit of each greedy step
+  // How far logits may be away for arithmetic in f32, with activations rounded to bf16, or to 8
+  // bits; 0 where the fixture has no such figure.
+  float tolerance_f32 = 0, tolerance_bf16 = 0, tolerance_quantised = 0;
+
+  static Golden read(const std::filesystem::path& path);
+};
+
+struct Fixture {
+  std::string name;    // "llama_k256_Q4_0"
+  std::string model;   // path of the folder or file
+  std::string golden;  // path of the golden file
+  bool quantised = false;
+};
+
+// Every fixture in both formats, and all quantised variants.
+const std::vector<Fixture>& fixtures();
+
+struct Device {
+  std::string name;  // "ref", "cpu_avx2"
+  std::string device;
+  BackendOptions options;
+};
+
+// The reference backend, and the CPU backend with each instruction set this machine has.
+const std::vector<Device>& devices();
+
+// What the golden allows on a device.
+float tolerance(const Golden& golden, const Fixture& fixture, const Device& device);
+
+// A model on a device, with some pages to run it.
+struct Running {
+  std::unique_ptr<Backend> backend;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<testing::Stepper> stepper;
+
+  Running(const std::filesystem::path& path, const Device& device, int n_pages = 16);
+};
+
+}  // namespace rbee::conformance

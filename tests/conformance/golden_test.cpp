@@ -1,0 +1,86 @@
+// Logits and greedy tokens of every fixture, format and device, with the prompt in chunks of
+// several sizes.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <tuple>
+
+#include "fixture.hpp"
+
+namespace rbee::conformance {
+namespace {
+
+using testing::Logits;
+using testing::Stepper;
+
+class GoldenTest : public ::testing::TestWithParam<std::tuple<Fixture, Device, int>> {
+ protected:
+  const Fixture fixture_ = std::get<0>(GetParam());
+  const Device device_ = std::get<1>(GetParam());
+  const int chunk_ = std::get<2>(GetParam());
+  const Golden golden_ = Golden::read(fixture_.golden);
+  const float tolerance_ = tolerance(golden_, fixture_, device_);
+};
+
+float worst_distance(const std::vector<float>& a, const std::vector<float>& b) {
+  float worst = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) worst = std::max(worst, std::fabs(a[i] - b[i]));
+  return worst;
+}
+
+TEST_P(GoldenTest, PromptLogits) {
+  Running run(fixture_.model, device_);
+  Stepper::Sequence sequence;
+  const Logits logits = run.stepper->feed(sequence, golden_.prompt, chunk_);
+
+  ASSERT_GT(tolerance_, 0);
+  ASSERT_EQ(logits.size(), golden_.top.size());
+  ASSERT_EQ(logits.back().size(), golden_.last_logits.size());
+  const float worst = worst_distance(logits.back(), golden_.last_logits);
+  RecordProperty("worst", std::to_string(worst));
+  EXPECT_LE(worst, tolerance_);
+  for (std::size_t t = 0; t < logits.size(); ++t) {
+    for (std::size_t i = 0; i < golden_.top[t].ids.size(); ++i) {
+      const auto id = static_cast<std::size_t>(golden_.top[t].ids[i]);
+      EXPECT_NEAR(logits[t][id], golden_.top[t].logits[i], tolerance_) << "position " << t;
+    }
+  }
+}
+
+// Decodes with the cache, following the golden tokens, so that a step with a tie does not decide
+// over the others.
+TEST_P(GoldenTest, GreedyTokens) {
+  Running run(fixture_.model, device_);
+  Stepper::Sequence sequence;
+  std::vector<float> last = run.stepper->feed(sequence, golden_.prompt, chunk_).back();
+  int compared = 0;
+  for (std::size_t i = 0; i < golden_.greedy.size(); ++i) {
+    const std::int32_t expected = golden_.greedy[i];
+    const auto best =
+        static_cast<std::int32_t>(std::max_element(last.begin(), last.end()) - last.begin());
+    if (golden_.margins[i] > 2 * tolerance_) {
+      EXPECT_EQ(best, expected) << "step " << i;
+      ++compared;
+    }
+    EXPECT_NEAR(last[static_cast<std::size_t>(expected)], golden_.top_logits[i], tolerance_)
+        << "step " << i;
+    last = run.stepper->feed(sequence, {&expected, 1}).back();
+  }
+  RecordProperty("compared", compared);
+  EXPECT_GT(compared, 0);
+}
+
+std::string test_name(const ::testing::TestParamInfo<GoldenTest::ParamType>& info) {
+  const auto& [fixture, device, chunk] = info.param;
+  return fixture.name + "_" + device.name + (chunk == 0 ? "_all" : "_by" + std::to_string(chunk));
+}
+
+INSTANTIATE_TEST_SUITE_P(Fixtures, GoldenTest,
+                         ::testing::Combine(::testing::ValuesIn(fixtures()),
+                                            ::testing::ValuesIn(devices()),
+                                            ::testing::Values(1, 3, 0)),
+                         test_name);
+
+}  // namespace
+}  // namespace rbee::conformance
