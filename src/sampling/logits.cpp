@@ -17,8 +17,11 @@ inline float exp_negative(float x) noexcept {
   constexpr float kLn2High = 0.693145752f;  // few enough bits for n * kLn2High to be exact
   constexpr float kLn2Low = 1.42860677e-6f;
   constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
-  const bool tiny = x < -87.0f;
-  const float y = tiny ? -87.0f : x;
+  // |x| as an integer orders as |x| does. g++ 12 turns any comparison here into a branch.
+  const std::int32_t size = std::bit_cast<std::int32_t>(x) & 0x7fffffff;
+  constexpr auto kMost = std::bit_cast<std::int32_t>(87.0f);
+  const std::int32_t mask = (size - kMost) >> 31;  // all ones where |x| < 87
+  const float y = -std::bit_cast<float>((size & mask) | (kMost & ~mask));
   const float shifted = y * kLog2e + kRound;
   const float n = shifted - kRound;
   const float r = (y - n * kLn2High) - n * kLn2Low;
@@ -31,8 +34,8 @@ inline float exp_negative(float x) noexcept {
   p = p * r + 1.0f;
   p = p * r + 1.0f;
   const auto exponent = static_cast<std::uint32_t>(static_cast<std::int32_t>(n) + 127) << 23;
-  const float result = p * std::bit_cast<float>(exponent);
-  return tiny ? 0.0f : result;
+  return std::bit_cast<float>(std::bit_cast<std::int32_t>(p * std::bit_cast<float>(exponent)) &
+                              mask);
 }
 
 }  // namespace

@@ -175,10 +175,11 @@ std::int32_t Sampler::draw(std::span<const float> row, float max, double u,
       return find_in_row(scratch.row, scratch.sums, u * total);
     }
     // All tokens with less than this share together hold less than 1 - top_p: top_p would not reach
-    // them, and there are few others.
-    const double share = (1 - static_cast<double>(params_.top_p)) * total;
-    const auto least =
-        std::min(static_cast<float>(share / static_cast<double>(row.size())) * 0.99f, 1.0f);
+    // them, and there are few others. Without top_p, min_p alone decides.
+    const double share =
+        (1 - static_cast<double>(params_.top_p)) * total / static_cast<double>(row.size());
+    const float least =
+        params_.top_p < 1 ? std::min(static_cast<float>(share) * 0.99f, 1.0f) : params_.min_p;
     candidates.clear();
     for (std::size_t i = 0; i < row.size(); ++i) {
       const float w = scratch.row[i];
