@@ -49,8 +49,7 @@ Sources find_sources(const Path& path) {
     out.index = read_safetensors_index(index_file.string(), file.bytes());
     for (const auto& [tensor, shard] : out.index) out.files.push_back(path / shard);
     std::ranges::sort(out.files);
-    const auto surplus = std::ranges::unique(out.files);
-    out.files.erase(surplus.begin(), surplus.end());
+    out.files.erase(std::unique(out.files.begin(), out.files.end()), out.files.end());
   } else {
     out.files = safetensors_in(path);
   }
