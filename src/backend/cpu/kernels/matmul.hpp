@@ -17,11 +17,12 @@ namespace rbee::cpu {
 constexpr int kTileTokens = 8;
 
 // What activations are converted to before they meet the weights.
-//   f32:  unchanged. Tile of T tokens, per k: f32[T].
-//   bf16: rounded to nearest even. Per 2 k: bf16[T][2]; an odd last column is paired with zero.
-//   q8:   blocks of 32 values, scale = max|x| / 127, q = round(x * (127 / max|x|)) to nearest even.
-//         Blocks with max|x| < 1e-30 count as zero; a NaN or infinity in a block makes its products
-//         NaN or infinite. Per block: scale f32[T] | scale * sum(q) f32[T] | -sum(q) i32[T] |
+//   f32:  unchanged. Tile of T tokens, per k: f32[T]; an odd last column is followed by a zero one.
+//   bf16: rounded to nearest even; avx512 only. Per 2 k: bf16[T][2]; an odd last column is paired
+//   with zero. q8:   blocks of 32 values, scale = max|x| / 127, q = round(x * (127 / max|x|)) to
+//   nearest even.
+//         Blocks with max|x| < 1e-30 count as zero; a NaN or infinity makes every product of its
+//         block NaN or infinite. Per block: scale f32[T] | scale * sum(q) f32[T] | -sum(q) i32[T] |
 //         -sum(first 16 q) i32[T] | -sum(last 16 q) i32[T] | q int8[8][T][4]
 enum class ActType : std::uint8_t { f32, bf16, q8 };
 

@@ -1,0 +1,186 @@
+// Products for the K types: blocks of 256 values, in 8 sub-blocks of 32.
+#include "backend/cpu/kernels/matmul_tile.hpp"
+#include "backend/cpu/kernels/quant_codes.hpp"
+
+namespace rbee::cpu::RBEE_ISA {
+namespace {
+
+template <int T>
+using Sums = Floats[kParts][T];
+
+// Each format adds the products of one block of 256 to the sums. Within a block the parts of the
+// panel are walked one after the other: the second walk finds the panel in the L1 cache.
+
+// Q4_K (Nibbles), Q5_K (PlaneNibbles): scale and min of 6 bits for each sub-block.
+//   sum = fma(float(integer dot), d * sc * scale, sum); sum = fma(-dmin * m, scale * sum(q), sum)
+template <class Codes, int bits>
+struct ScaleMin {
+  static constexpr std::size_t kBytes = 256 + 8 * Codes::kBytes;
+
+  template <int T>
+  RBEE_MEMBER static void add_block(const std::byte* w, ActBlock<T> x, int part,
+                                    Floats (&sums)[T]) {
+    const Floats d = load_halves(w + 2 * kLanes * part);
+    const Floats dmin = load_halves(w + 32 + 2 * kLanes * part);
+    const std::byte* columns = w + 64 + part * kPartBytes;
+    const Ints high = load_ints(columns + 128);
+    const std::byte* codes = w + 256;
+    unroll<2>([&](auto v) RBEE_LAMBDA {
+      const Ints low = load_ints(columns + 64 * v);
+      Ints scales = and_or(shift < v == 0 ? 4 : 0 > (high), splat(0x30303030U),
+                           bit_and(low, splat(0x0F0F0F0FU)));
+      Ints mins = and_or(shift < v == 0 ? 2 : -2 > (high), splat(0x30303030U),
+                         bit_and(shift_right<4>(low), splat(0x0F0F0F0FU)));
+      for (int j = 0; j < 4; ++j) {
+        const Floats scale = mul(d, to_floats(bit_and(scales, splat(0xFF))));
+        const Floats min = mul(dmin, to_floats(bit_and(mins, splat(0xFF))));
+        scales = shift_right<8>(scales);
+        mins = shift_right<8>(mins);
+        Ints c[T];
+        dot<bits, 0, 8>(Codes(codes, part), x.q(), x.neg_sum(), c);
+        each_token<T>([&](auto t) RBEE_LAMBDA {
+          sums[t] = fma(to_floats(c[t]), mul(scale, broadcast(x.scale(t))), sums[t]);
+        });
+        each_token<T>(
+            [&](auto t) RBEE_LAMBDA { sums[t] = fnma(min, broadcast(x.scaled_sum(t)), sums[t]); });
+        codes += Codes::kBytes;
+        x.p += ActBlock<T>::kBytes;
+      }
+    });
+  }
+};
+
+// Q3_K (CrumbsPlane), Q6_K (NibblesCrumbs): a signed scale for each 16 values.
+//   v = float(dot low) * (d * sc low); v = fma(float(dot high), d * sc high, v);
+//   sum = fma(v, scale, sum)
+template <class Codes, int bits, int offset>
+struct SignedScale {
+  static constexpr std::size_t kBytes = 288 + 8 * Codes::kBytes;
+
+  template <int T>
+  RBEE_MEMBER static void add_block(const std::byte* w, ActBlock<T> x, int part,
+                                    Floats (&sums)[T]) {
+    const Floats d = load_halves(w + 2 * kLanes * part);
+    const std::byte* columns = w + 32 + part * kPartBytes;
+    const std::byte* bytes = w + 288;
+    for (int s = 0; s < 8; s += 2, columns += 64) {
+      Ints scales = load_ints(columns);
+      for (int i = 0; i < 2; ++i) {
+        const Floats low = mul(d, to_floats(shift_right_signed<24>(shift_left<24>(scales))));
+        const Floats high = mul(d, to_floats(shift_right_signed<24>(shift_left<16>(scales))));
+        scales = shift_right<16>(scales);
+        const Codes codes(bytes, part);
+        Floats v[T];
+        Ints c[T];
+        dot<bits, offset, 4>(codes, x.q(), x.neg_sum_low(), c);
+        each_token<T>([&](auto t) RBEE_LAMBDA { v[t] = mul(to_floats(c[t]), low); });
+        dot<bits, offset, 4>(SecondHalf<Codes>{codes}, x.q_high(), x.neg_sum_high(), c);
+        each_token<T>([&](auto t) RBEE_LAMBDA {
+          v[t] = fma(to_floats(c[t]), high, v[t]);
+          sums[t] = fma(v[t], broadcast(x.scale(t)), sums[t]);
+        });
+        bytes += Codes::kBytes;
+        x.p += ActBlock<T>::kBytes;
+      }
+    }
+  }
+};
+
+// Q2_K: scale and min of 4 bits for each 16 values.
+//   v as above; v = fma(-sum(q) low, dmin * m low, v); the same with high; sum = fma(v, scale, sum)
+struct ScaleMin16 {
+  static constexpr std::size_t kBytes = 320 + 8 * Crumbs::kBytes;
+
+  template <int T>
+  RBEE_MEMBER static void add_block(const std::byte* w, ActBlock<T> x, int part,
+                                    Floats (&sums)[T]) {
+    const Floats d = load_halves(w + 2 * kLanes * part);
+    const Floats dmin = load_halves(w + 32 + 2 * kLanes * part);
+    const std::byte* columns = w + 64 + part * kPartBytes;
+    const std::byte* bytes = w + 320;
+    const Ints mask = splat(15);
+    for (int s = 0; s < 8; s += 2, columns += 64) {
+      Ints packed = load_ints(columns);
+      for (int i = 0; i < 2; ++i) {
+        const Floats low = mul(d, to_floats(bit_and(packed, mask)));
+        const Floats low_min = mul(dmin, to_floats(bit_and(shift_right<4>(packed), mask)));
+        const Floats high = mul(d, to_floats(bit_and(shift_right<8>(packed), mask)));
+        const Floats high_min = mul(dmin, to_floats(bit_and(shift_right<12>(packed), mask)));
+        packed = shift_right<16>(packed);
+        const Crumbs codes(bytes, part);
+        Floats v[T];
+        Ints c[T];
+        dot<2, 0, 4>(codes, x.q(), x.neg_sum_low(), c);
+        each_token<T>([&](auto t) RBEE_LAMBDA { v[t] = mul(to_floats(c[t]), low); });
+        dot<2, 0, 4>(SecondHalf<Crumbs>{codes}, x.q_high(), x.neg_sum_high(), c);
+        each_token<T>([&](auto t) RBEE_LAMBDA {
+          v[t] = fma(to_floats(c[t]), high, v[t]);
+          v[t] = fma(to_floats(broadcast_int(x.neg_sum_low() + 4 * t)), low_min, v[t]);
+          v[t] = fma(to_floats(broadcast_int(x.neg_sum_high() + 4 * t)), high_min, v[t]);
+          sums[t] = fma(v[t], broadcast(x.scale(t)), sums[t]);
+        });
+        bytes += Crumbs::kBytes;
+        x.p += ActBlock<T>::kBytes;
+      }
+    }
+  }
+};
+
+// Q8_K: one f32 scale for all 256 values.
+struct Scale256 {
+  static constexpr std::size_t kBytes = 64 + 8 * Bytes::kBytes;
+
+  template <int T>
+  RBEE_MEMBER static void add_block(const std::byte* w, ActBlock<T> x, int part,
+                                    Floats (&sums)[T]) {
+    const Floats d = load_floats(w + part * kPartBytes);
+    const std::byte* bytes = w + 64;
+    for (int s = 0; s < 8; ++s) {
+      Ints c[T];
+      dot<8, 128, 8>(Bytes(bytes, part), x.q(), x.neg_sum(), c);
+      each_token<T>([&](auto t) RBEE_LAMBDA {
+        sums[t] = fma(to_floats(c[t]), mul(d, broadcast(x.scale(t))), sums[t]);
+      });
+      bytes += Bytes::kBytes;
+      x.p += ActBlock<T>::kBytes;
+    }
+  }
+};
+
+using Q2K = ScaleMin16;
+using Q3K = SignedScale<CrumbsPlane, 3, 4>;
+using Q4K = ScaleMin<Nibbles, 4>;
+using Q5K = ScaleMin<PlaneNibbles, 5>;
+using Q6K = SignedScale<NibblesCrumbs, 6, 32>;
+using Q8K = Scale256;
+
+template <class F, int T>
+void tile(const TileArgs& args) {
+  Floats sums[kParts][T];
+  each_part<T>([&](auto part) RBEE_LAMBDA {
+    each_token<T>([&](auto t) RBEE_LAMBDA { sums[part][t] = zero_floats(); });
+  });
+  const std::byte* w = args.panels;
+  ActBlock<T> x{args.tile};
+  for (int k = 0; k < args.cols; k += 256) {
+    each_part<T>([&](auto part) RBEE_LAMBDA { F::template add_block<T>(w, x, part, sums[part]); });
+    w += F::kBytes;
+    x.p += 8 * ActBlock<T>::kBytes;
+  }
+  each_part<T>([&](auto part) RBEE_LAMBDA { store_rows(sums[part], args, part * kLanes); });
+}
+
+template <class F>
+constexpr TileKernels kTiles{{tile<F, 1>, tile<F, 2>, tile<F, 3>, tile<F, 4>, tile<F, 5>,
+                              tile<F, 6>, tile<F, 7>, tile<F, 8>}};
+
+}  // namespace
+
+const TileKernels kTilesQ2K = kTiles<Q2K>;
+const TileKernels kTilesQ3K = kTiles<Q3K>;
+const TileKernels kTilesQ4K = kTiles<Q4K>;
+const TileKernels kTilesQ5K = kTiles<Q5K>;
+const TileKernels kTilesQ6K = kTiles<Q6K>;
+const TileKernels kTilesQ8K = kTiles<Q8K>;
+
+}  // namespace rbee::cpu::RBEE_ISA

@@ -1,0 +1,74 @@
+// What the driver (matmul_kernels.cpp) and the products of each type share: one panel, or a few,
+// times one tile of tokens. For *_kernels.cpp files only.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "backend/cpu/kernels/matmul.hpp"
+#include "backend/cpu/kernels/simd.hpp"
+
+namespace rbee::cpu::RBEE_ISA {
+
+struct TileArgs {
+  const std::byte* panels;  // the first panel
+  std::size_t panel_bytes;
+  int n_panels;
+  int cols;
+  const std::byte* tile;  // T tokens (matmul.hpp, ActType)
+  float* out;             // at the first row of the first panel and the first token
+  std::ptrdiff_t out_stride;
+  const float* bias;  // at the first row, or null
+  int rows;           // valid rows from the first row on
+  bool accumulate;
+};
+
+using TileFunction = void (*)(const TileArgs&);
+
+struct TileKernels {
+  TileFunction by_tokens[kTileTokens];  // [T - 1]
+};
+
+// Defined in matmul_{q32,k,float}_kernels.cpp.
+extern const TileKernels kTilesF32, kTilesF16, kTilesBf16;
+extern const TileKernels kTilesQ4_0, kTilesQ4_1, kTilesQ5_0, kTilesQ5_1, kTilesQ8_0;
+extern const TileKernels kTilesQ2K, kTilesQ3K, kTilesQ4K, kTilesQ5K, kTilesQ6K, kTilesQ8K;
+
+// Defined in convert_kernels.cpp; MatmulKernels says what they do.
+std::size_t act_bytes(ActType type, int n_tokens, int cols);
+void convert(ActType type, const float* x, std::ptrdiff_t stride, int n_tokens, int begin, int end,
+             int cols, std::byte* buffer);
+
+namespace {
+
+// One block of 32 values of T tokens of kind q8.
+template <int T>
+struct ActBlock {
+  static constexpr std::size_t kBytes = 52 * T;
+  const std::byte* p;
+
+  RBEE_MEMBER const std::byte* scale(int t) const { return p + 4 * t; }
+  RBEE_MEMBER const std::byte* scaled_sum(int t) const { return p + 4 * (T + t); }
+  RBEE_MEMBER const std::byte* neg_sum() const { return p + 8 * T; }
+  RBEE_MEMBER const std::byte* neg_sum_low() const { return p + 12 * T; }
+  RBEE_MEMBER const std::byte* neg_sum_high() const { return p + 16 * T; }
+  RBEE_MEMBER const std::byte* q() const { return p + 20 * T; }
+  RBEE_MEMBER const std::byte* q_high() const { return p + 36 * T; }  // from k = 16
+};
+
+// Adds the bias and stores the sums of kLanes rows, of which `rows` (maybe <= 0) are valid.
+template <int T>
+RBEE_INLINE void store_rows(const Floats (&sums)[T], const TileArgs& args, int first_row) {
+  const int left = args.rows - first_row;
+  if (left <= 0) return;
+  const int n = left < kLanes ? left : kLanes;
+  const Floats bias = args.bias != nullptr ? load_some(args.bias + first_row, n) : zero_floats();
+  each_token<T>([&](auto t) RBEE_LAMBDA {
+    float* out = args.out + t * args.out_stride + first_row;
+    Floats v = args.bias != nullptr ? add(sums[t], bias) : sums[t];
+    if (args.accumulate) v = add(load_some(out, n), v);
+    store_some(out, n, v);
+  });
+}
+
+}  // namespace
+}  // namespace rbee::cpu::RBEE_ISA

@@ -1,0 +1,116 @@
+// AVX2 with FMA and F16C: a panel is two vectors of 8 rows.
+#pragma once
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace rbee::cpu::avx2 {
+namespace {
+
+constexpr int kLanes = 8;
+using Floats = __m256;
+using Ints = __m256i;  // 8 x 32 bits, or the bytes of 4 k for 8 rows
+
+RBEE_INLINE Floats zero_floats() { return _mm256_setzero_ps(); }
+RBEE_INLINE Floats load_floats(const void* p) {
+  return _mm256_loadu_ps(static_cast<const float*>(p));
+}
+RBEE_INLINE Floats broadcast(const void* p) { return _mm256_set1_ps(load_scalar<float>(p)); }
+RBEE_INLINE Floats load_halves(const void* p) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+}
+RBEE_INLINE Floats add(Floats a, Floats b) { return _mm256_add_ps(a, b); }
+RBEE_INLINE Floats mul(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
+RBEE_INLINE Floats fma(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
+RBEE_INLINE Floats fnma(Floats a, Floats b, Floats c) { return _mm256_fnmadd_ps(a, b, c); }
+// a * b + c for products of plain numbers, where rounding in between is allowed.
+RBEE_INLINE Floats mul_add(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
+
+RBEE_INLINE __m256i first(int n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+// The first n lanes, 0 <= n <= kLanes; the others are zero or stay as they are.
+RBEE_INLINE Floats load_some(const float* p, int n) { return _mm256_maskload_ps(p, first(n)); }
+RBEE_INLINE void store_some(float* p, int n, Floats v) { _mm256_maskstore_ps(p, first(n), v); }
+
+RBEE_INLINE Ints splat(std::uint32_t v) { return _mm256_set1_epi32(static_cast<int>(v)); }
+RBEE_INLINE Ints load_ints(const void* p) {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(p));
+}
+RBEE_INLINE Ints broadcast_int(const void* p) { return _mm256_set1_epi32(load_scalar<int>(p)); }
+RBEE_INLINE Floats to_floats(Ints v) { return _mm256_cvtepi32_ps(v); }
+RBEE_INLINE Floats as_floats(Ints v) { return _mm256_castsi256_ps(v); }
+RBEE_INLINE Ints bit_and(Ints a, Ints b) { return _mm256_and_si256(a, b); }
+RBEE_INLINE Ints bit_or(Ints a, Ints b) { return _mm256_or_si256(a, b); }
+// (a & mask) | b
+RBEE_INLINE Ints and_or(Ints a, Ints mask, Ints b) { return bit_or(bit_and(a, mask), b); }
+template <int n>
+RBEE_INLINE Ints shift_left(Ints v) {
+  return _mm256_slli_epi32(v, n);
+}
+template <int n>
+RBEE_INLINE Ints shift_right(Ints v) {
+  return _mm256_srli_epi32(v, n);
+}
+template <int n>
+RBEE_INLINE Ints shift_right_signed(Ints v) {
+  return _mm256_srai_epi32(v, n);
+}
+
+// Signed weights w = byte xor 0x80: |w| * (sign of w) q, so that a pair sum is at most
+// 2 * 128 * 127 and does not saturate.
+template <int groups, int T, class Codes>
+RBEE_INLINE void dot_signed(const Codes& codes, const std::byte* q, Ints (&c)[T]) {
+  const Ints ones = _mm256_set1_epi16(1);
+  unroll<T>([&](auto t) RBEE_LAMBDA { c[t] = _mm256_setzero_si256(); });
+  unroll<groups>([&](auto g) RBEE_LAMBDA {
+    const Ints w = _mm256_xor_si256(codes.template group<g.value>(), splat(0x80808080U));
+    const Ints magnitude = _mm256_abs_epi8(w);
+    unroll<T>([&](auto t) RBEE_LAMBDA {
+      const Ints x = broadcast_int(q + 4 * (g.value * T + t.value));
+      const Ints pairs = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(x, w));
+      c[t] = _mm256_add_epi32(c[t], _mm256_madd_epi16(pairs, ones));
+    });
+  });
+}
+
+// c[t] = sum over 4 * groups k of (code - offset) * q. codes.template group<g>() gives unsigned
+// codes below 2^bits, q points to int8[groups][T][4], neg_sum to -sum(q) as i32[T].
+template <int bits, int offset, int groups, int T, class Codes>
+RBEE_INLINE void dot(const Codes& codes, const std::byte* q, const std::byte* neg_sum,
+                     Ints (&c)[T]) {
+  if constexpr (bits == 8) {
+    static_assert(offset == 128);
+    dot_signed<groups>(codes, q, c);
+    return;
+  }
+  // Pair sums are added up in 16 bits for as many groups as fit: groups * 2 * (2^bits - 1) * 127.
+  constexpr int fit = bits <= 4 ? 8 : bits == 5 ? 4 : 2;
+  constexpr int run = fit < groups ? fit : groups;
+  const Ints ones = _mm256_set1_epi16(1);
+  unroll<T>([&](auto t) RBEE_LAMBDA {
+    if constexpr (offset == 0) {
+      c[t] = _mm256_setzero_si256();
+    } else {
+      c[t] = shift_left<log2_of(offset)>(broadcast_int(neg_sum + 4 * t));
+    }
+  });
+  unroll<groups / run>([&](auto r) RBEE_LAMBDA {
+    Ints pairs[T];
+    unroll<run>([&](auto i) RBEE_LAMBDA {
+      constexpr int g = r.value * run + i.value;
+      const Ints w = codes.template group<g>();
+      unroll<T>([&](auto t) RBEE_LAMBDA {
+        const Ints p = _mm256_maddubs_epi16(w, broadcast_int(q + 4 * (g * T + t.value)));
+        pairs[t] = i.value == 0 ? p : _mm256_add_epi16(pairs[t], p);
+      });
+    });
+    unroll<T>([&](auto t) RBEE_LAMBDA {
+      c[t] = _mm256_add_epi32(c[t], _mm256_madd_epi16(pairs[t], ones));
+    });
+  });
+}
+
+}  // namespace
+}  // namespace rbee::cpu::avx2
