@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "base/load_error.hpp"
@@ -46,7 +47,8 @@ class Reader {
     GgufMetadata metadata(file_, std::move(entries));
     std::vector<TensorDescription> descriptions;
     for (std::uint64_t i = 0; i < n_tensors; ++i) descriptions.push_back(read_tensor(i));
-    return {std::move(metadata), locate(std::move(descriptions), read_alignment(metadata))};
+    auto tensors = locate(std::move(descriptions), read_alignment(metadata));
+    return {std::move(metadata), std::move(tensors)};
   }
 
  private:
@@ -198,35 +200,41 @@ class Reader {
     return static_cast<std::uint64_t>(value);
   }
 
-  // Checks that the tensors follow each other with no more than the padding between them.
+  // Checks that the tensors fill the data section, with no more between and after them than the
+  // padding: a wrong count, size or offset anywhere in the header does not go unseen.
   std::vector<GgufTensor> locate(std::vector<TensorDescription> descriptions,
                                  std::uint64_t alignment) const {
     const auto align = [alignment](std::uint64_t n) {
-      return (n + alignment - 1) & ~(alignment - 1);
+      return (n + alignment - 1) / alignment * alignment;
     };
-    const std::uint64_t data_begin = align(in_.position());
+    const std::uint64_t data_begin = std::min<std::uint64_t>(align(in_.position()), bytes_.size());
+    const auto data = bytes_.subspan(data_begin);
     std::vector<std::uint32_t> order(descriptions.size());
-    for (std::uint32_t i = 0; i < order.size(); ++i) order[i] = i;
+    std::iota(order.begin(), order.end(), 0u);
     std::ranges::sort(order, {}, [&](std::uint32_t i) { return descriptions[i].offset; });
-    std::uint64_t expected = 0;
+    std::uint64_t end = 0;
     std::vector<GgufTensor> out(descriptions.size());
     for (const std::uint32_t i : order) {
       TensorDescription& d = descriptions[i];
       const std::string field = "tensor " + in_quotes(d.tensor.name);
-      if (d.offset != expected) {
-        throw LoadError(file_, field, "data at offset " + std::to_string(expected),
+      if (d.offset != align(end)) {
+        throw LoadError(file_, field, "data at offset " + std::to_string(align(end)),
                         std::to_string(d.offset));
       }
-      if (data_begin > bytes_.size() || d.size > bytes_.size() - data_begin ||
-          d.offset > bytes_.size() - data_begin - d.size) {
+      if (d.offset > data.size() || d.size > data.size() - d.offset) {
         throw LoadError(file_, field,
-                        std::to_string(d.size) + " bytes of data at offset " +
-                            std::to_string(d.offset) + " of the data section",
-                        "the end of the file");
+                        std::to_string(d.size) + " bytes at offset " + std::to_string(d.offset) +
+                            " of the data",
+                        "the end of the file after " + std::to_string(data.size()));
       }
-      d.tensor.bytes = bytes_.subspan(data_begin + d.offset, d.size);
-      expected = align(d.offset + d.size);
+      d.tensor.bytes = data.subspan(d.offset, d.size);
+      end = d.offset + d.size;
       out[i] = std::move(d.tensor);
+    }
+    if (data.size() - end >= alignment) {
+      throw LoadError(file_, "data",
+                      std::to_string(end) + " bytes and padding, as the tensors take",
+                      std::to_string(data.size()));
     }
     return out;
   }
