@@ -1,9 +1,5 @@
 // AVX-512 (F, BW, DQ, VL, VNNI, BF16): a panel is one vector.
 #pragma once
-#if defined(__GNUC__) && !defined(__clang__)
-// g++ 12 takes the undefined operand inside its own intrinsics for a mistake (GCC bug 105593).
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
 #include <immintrin.h>
 
 #include <cstddef>
