@@ -1,0 +1,148 @@
+// Random matrices and activations for the tests and benchmarks of the kernels.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <random>
+#include <span>
+#include <vector>
+
+#include "backend/cpu/kernels/matmul.hpp"
+#include "backend/cpu/kernels/pack.hpp"
+
+namespace rbee::cpu::testing {
+
+// Memory aligned to 64 bytes with a poisoned margin behind, to notice reads that count.
+class Buffer {
+ public:
+  explicit Buffer(std::size_t bytes) : storage_(bytes + 128, std::byte{0x7F}) {
+    const auto address = reinterpret_cast<std::uintptr_t>(storage_.data());
+    data_ = storage_.data() + (64 - address % 64) % 64;
+  }
+  std::byte* data() { return data_; }
+  const std::byte* data() const { return data_; }
+
+ private:
+  std::vector<std::byte> storage_;
+  std::byte* data_;
+};
+
+inline constexpr PanelType kAllPanelTypes[] = {
+    PanelType::f32,  PanelType::f16,  PanelType::bf16, PanelType::q4_0, PanelType::q4_1,
+    PanelType::q5_0, PanelType::q5_1, PanelType::q8_0, PanelType::q2_k, PanelType::q3_k,
+    PanelType::q4_k, PanelType::q5_k, PanelType::q6_k, PanelType::q8_k};
+
+inline bool is_k_type(PanelType type) { return type >= PanelType::q2_k; }
+inline bool is_plain(PanelType type) { return type <= PanelType::bf16; }
+
+// A half of either sign, between 2^-24 (denormal) and about 2^(exponent_end - 15).
+inline std::uint16_t random_half(std::mt19937& rng, int exponent_end) {
+  const auto exponent = static_cast<std::uint16_t>(rng() % static_cast<unsigned>(exponent_end));
+  return static_cast<std::uint16_t>((rng() & 0x83FFU) | exponent << 10U);
+}
+
+// A matrix in file layout. Codes and small scales are random bytes; the f16 (or f32) scales are
+// finite numbers of both signs, some denormal.
+inline std::vector<std::byte> random_file_rows(PanelType type, int rows, int cols,
+                                               std::mt19937& rng) {
+  const std::size_t bytes = file_row_bytes(type, cols) * static_cast<std::size_t>(rows);
+  std::vector<std::byte> data(bytes);
+  for (std::byte& b : data) b = static_cast<std::byte>(rng());
+  const auto put_halves = [&](std::size_t block, std::initializer_list<std::size_t> offsets) {
+    for (std::size_t begin = 0; begin < bytes; begin += block) {
+      for (const std::size_t offset : offsets) {
+        const std::uint16_t half = random_half(rng, 13);
+        std::memcpy(data.data() + begin + offset, &half, 2);
+      }
+    }
+  };
+  const auto put_floats = [&](std::size_t block) {
+    std::normal_distribution<float> normal;
+    for (std::size_t begin = 0; begin < bytes; begin += block) {
+      const float value = normal(rng);
+      std::memcpy(data.data() + begin, &value, 4);
+    }
+  };
+  switch (type) {
+    case PanelType::f32:
+      put_floats(4);
+      break;
+    case PanelType::f16:
+      put_halves(2, {0});
+      break;
+    case PanelType::bf16:
+      for (std::size_t i = 0; i < bytes; i += 2) {
+        const auto value = static_cast<std::uint16_t>((rng() & 0x8FFFU) | 0x3000U);
+        std::memcpy(data.data() + i, &value, 2);
+      }
+      break;
+    case PanelType::q4_0:
+      put_halves(18, {0});
+      break;
+    case PanelType::q4_1:
+      put_halves(20, {0, 2});
+      break;
+    case PanelType::q5_0:
+      put_halves(22, {0});
+      break;
+    case PanelType::q5_1:
+      put_halves(24, {0, 2});
+      break;
+    case PanelType::q8_0:
+      put_halves(34, {0});
+      break;
+    case PanelType::q2_k:
+      put_halves(84, {80, 82});
+      break;
+    case PanelType::q3_k:
+      put_halves(110, {108});
+      break;
+    case PanelType::q4_k:
+      put_halves(144, {0, 2});
+      break;
+    case PanelType::q5_k:
+      put_halves(176, {0, 2});
+      break;
+    case PanelType::q6_k:
+      put_halves(210, {208});
+      break;
+    case PanelType::q8_k:
+      put_floats(292);
+      break;
+  }
+  return data;
+}
+
+// A packed random matrix beside its file layout.
+struct RandomMatrix {
+  std::vector<std::byte> file;
+  Buffer packed;
+  PanelMatrix panels;
+};
+
+inline RandomMatrix random_matrix(PanelType type, int rows, int cols, std::mt19937& rng) {
+  const std::size_t bytes = panel_bytes(type, cols);
+  const int count = panel_count(rows);
+  RandomMatrix m{
+      random_file_rows(type, rows, cols, rng), Buffer(bytes * static_cast<std::size_t>(count)), {}};
+  pack_panels(type, m.file.data(), rows, cols, 0, count, m.packed.data());
+  m.panels = {m.packed.data(), type, rows, cols, bytes};
+  return m;
+}
+
+inline std::vector<float> random_activations(int tokens, int cols, std::mt19937& rng) {
+  std::vector<float> x(static_cast<std::size_t>(tokens) * static_cast<std::size_t>(cols));
+  std::normal_distribution<float> normal;
+  for (float& v : x) v = normal(rng);
+  return x;
+}
+
+// Converts all tokens in one call.
+inline Buffer convert_all(const MatmulKernels& kernels, ActType type, std::span<const float> x,
+                          int tokens, int cols) {
+  Buffer act(kernels.act_bytes(type, tokens, cols));
+  kernels.convert(type, x.data(), cols, tokens, 0, tokens, cols, act.data());
+  return act;
+}
+
+}  // namespace rbee::cpu::testing
