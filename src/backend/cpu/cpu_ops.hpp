@@ -1,0 +1,66 @@
+// CpuOps: the ops of one worker in a step. Small batches are normalised and converted by every
+// worker for itself, in its own memory; all else is divided, in shared memory.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "backend/cpu/attend.hpp"
+#include "backend/cpu/kernels/matmul.hpp"
+#include "backend/cpu/kernels/vector.hpp"
+#include "backend/cpu/kv_cache.hpp"
+#include "backend/cpu/products.hpp"
+#include "backend/cpu/rope_table.hpp"
+#include "backend/cpu/worker.hpp"
+#include "backend/ops.hpp"
+
+namespace rbee::cpu {
+
+class CpuOps final : public Ops {
+ public:
+  CpuOps(Worker worker, Isa isa, const KvCache& cache);
+
+  void begin_step();
+
+  Tensor embed(const Weight& table, const Batch& batch, float scale) override;
+  Tensor rms_norm(const Tensor& x, const Weight& weight, float eps) override;
+  Tensor linear(const Tensor& x, std::span<const Linear> parts) override;
+  void linear_add(const Tensor& acc, const Tensor& x, const Linear& part) override;
+  Tensor gated(const Tensor& x, const Linear& gate, const Linear& up, Activation act) override;
+  Tensor attend(const Tensor& qkv, const AttentionParams& params, const Batch& batch,
+                int state_layer) override;
+  Tensor take_rows(const Tensor& x, std::span<const std::int32_t> rows) override;
+
+  std::size_t most_scratch() const noexcept;  // bytes of own memory, of shared memory on worker 0
+
+ private:
+  std::size_t mark() override { return worker_.mark(); }
+  void release(std::size_t mark) override;
+
+  // A tensor that all workers fill together, and one that each has for itself.
+  Tensor shared_tensor(int rows, int cols);
+  Tensor own_tensor(int rows, int cols);
+  // Calls body(begin, end) for the rows: all of them here for an own tensor, else this worker's.
+  void for_rows(const Tensor& out, Range read, Worker::Body body);
+
+  Activations convert(const Tensor& x, const Weight& weight);
+  Product product(const Tensor& x, const Linear& part, float* out, std::ptrdiff_t stride);
+  void forget(const Range& written);
+
+  struct Converted {
+    Tensor source;
+    Activations result;
+  };
+
+  Worker worker_;
+  const MatmulKernels& matmul_;
+  const VectorKernels& vector_;
+  const KvCache& cache_;
+  Attention attention_;
+  RopeTables ropes_;
+  std::vector<Converted> converted_;  // of tensors that still hold the same values
+  std::vector<Product> products_;     // of the call at hand
+};
+
+}  // namespace rbee::cpu

@@ -1,0 +1,91 @@
+// Attention kernels over pages of keys and values of one KV head, in the manner of FlashAttention
+// (Dao et al., 2022, arXiv:2205.14135): a running maximum and sum per query, one page at a time.
+//
+// Promise: a query's result depends on its own position, query and keys only, bit for bit, as long
+// as the caller cuts the keys into the same parts (AttentionState) and merges them in the same
+// order; never on the other rows of the call.
+//
+// A page holds kKeyBlock tokens of one KV head, keys and then values. head_dim (d) is even, the
+// values are padded with zeros to dp = padded_dim(d):
+//   f32:   keys [4][d][16]: groups of 16 tokens side by side   values [64][dp]
+//   bf16:  keys [4][d/2][16][2]: pairs of dimensions           values [32][dp][2]: pairs of tokens
+// so that lanes are tokens for the scores, and dimensions for the weighted sum.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "backend/cpu/kernels/isa.hpp"
+
+namespace rbee::cpu {
+
+enum class KvStore : std::uint8_t { f32, bf16 };
+
+constexpr int kKeyBlock = 64;
+constexpr int kSumLanes = 16;
+
+static constexpr int padded_dim(int head_dim) { return (head_dim + 15) / 16 * 16; }
+static constexpr std::size_t kv_element(KvStore store) { return store == KvStore::f32 ? 4 : 2; }
+// Bytes of the keys of a page, and of the values behind them.
+static constexpr std::size_t key_bytes(KvStore store, int head_dim) {
+  return kv_element(store) * kKeyBlock * static_cast<std::size_t>(head_dim);
+}
+static constexpr std::size_t value_bytes(KvStore store, int head_dim) {
+  return kv_element(store) * kKeyBlock * static_cast<std::size_t>(padded_dim(head_dim));
+}
+
+// What is known of some queries after a part of the keys. The weights are powers of two of scores
+// in units of log2(e).
+struct AttentionState {
+  float* max;  // [rows] largest score so far, kNoScore before the first key
+  float* sum;  // [rows][kSumLanes] sum of the weights, spread over lanes
+  float* out;  // [rows][dp] weighted sum of the values
+};
+
+struct AttentionRows {
+  const void* queries;           // [rows] prepared queries, head_dim * 4 bytes apart
+  const std::int32_t* position;  // [rows]
+  int rows;
+  int head_dim;
+  float scale;  // softmax scale * log2(e)
+  int window;   // keys seen, the query's own included; 0: all
+};
+
+struct AttentionKernels {
+  Isa isa;
+
+  // Stores the key and the value [head_dim] of one token in its slot of a page.
+  void (*store)(KvStore store, const float* key, const float* value, int head_dim, int slot,
+                std::byte* page);
+
+  // Puts a rotated query [head_dim] in the form attend wants it, head_dim * 4 bytes.
+  void (*prepare)(KvStore store, const float* query, int head_dim, void* prepared);
+
+  // A state that has seen no key.
+  void (*clear)(const AttentionState& state, int rows, int head_dim);
+
+  // Adds the keys first_key .. first_key + kKeyBlock - 1 that each row sees to its state. next, if
+  // not null, is the page to be read next. Masked tokens of the page must hold finite values.
+  void (*attend)(KvStore store, const AttentionRows& rows, const std::byte* page, int first_key,
+                 const std::byte* next, const AttentionState& state);
+
+  // into = into and then part.
+  void (*merge)(const AttentionState& into, const AttentionState& part, int rows, int head_dim);
+
+  // out[0 .. head_dim) = the attention of a row.
+  void (*finish)(const AttentionState& state, int row, int head_dim, float* out);
+};
+
+// The kernels of an instruction set, whether or not the processor has it.
+const AttentionKernels& attention_kernels(Isa isa) noexcept;
+
+namespace base {
+extern const AttentionKernels kAttention;
+}
+namespace avx2 {
+extern const AttentionKernels kAttention;
+}
+namespace avx512 {
+extern const AttentionKernels kAttention;
+}
+
+}  // namespace rbee::cpu

@@ -1,0 +1,400 @@
+#include "backend/cpu/kernels/attention.hpp"
+#include "backend/cpu/kernels/lanes.hpp"
+
+namespace rbee::cpu::RBEE_ISA {
+namespace {
+
+constexpr float kNoScore = -1e30f;
+// Scores are taken relative to at least this, so that masked ones weigh nothing even when all are.
+constexpr float kLeastMax = -1e29f;
+constexpr int kRows = 4;  // queries that share each load of keys and values
+
+// Registers of tokens (scores) and of dimensions (values) in flight; times kRows they must fit the
+// register file.
+#if defined(RBEE_ISA_avx512)
+constexpr int kWide = 4;
+#else
+constexpr int kWide = 2;
+#endif
+
+std::uint32_t bf16_bits(float x) {
+  const auto bits = __builtin_bit_cast(std::uint32_t, x);
+  const std::uint32_t rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
+  return (bits & 0x7FFFFFFF) > 0x7F800000 ? 0x7FC0 : rounded;
+}
+
+inline void copy(const float* from, int n, float* to) {
+  __builtin_memcpy(to, from, static_cast<std::size_t>(n) * sizeof(float));
+}
+
+// How keys and values lie in a page and meet queries and weights. kPack: dimensions of keys, tokens
+// of values, packed in 32 bits. kOperands: the Operands (of a query, or weights) multiplied with
+// one such unit.
+struct PlainF32 {
+  using Operand = float;
+  static constexpr int kPack = 1;
+  static constexpr int kOperands = 1;
+
+  struct Loaded {
+    Lanes v;
+  };
+  static inline Loaded load_page(const std::byte* p) {
+    return {load(reinterpret_cast<const float*>(p))};
+  }
+  static inline Lanes add(Lanes acc, const Loaded& page, const float* x) {
+    return fma(page.v, splat(x[0]), acc);
+  }
+  static inline void convert(const float* x, int n, float* operands) { copy(x, n, operands); }
+};
+
+#if !defined(RBEE_ISA_avx512)
+// bf16 in the page, computed in f32.
+struct Bf16 {
+  using Operand = float;
+  static constexpr int kPack = 2;
+  static constexpr int kOperands = 2;
+
+  struct Loaded {
+    Lanes low, high;
+  };
+  static inline Loaded load_page(const std::byte* p) {
+    const IntLanes v = load_int(p);
+    return {low_bf16(v), high_bf16(v)};
+  }
+  static inline Lanes add(Lanes acc, const Loaded& page, const float* x) {
+    return fma(page.high, splat(x[1]), fma(page.low, splat(x[0]), acc));
+  }
+  static inline void convert(const float* x, int n, float* operands) { copy(x, n, operands); }
+};
+
+#else
+// bf16 in the page, queries and weights rounded to bf16 too: products of pairs in one instruction.
+struct Bf16 {
+  using Operand = std::uint32_t;
+  static constexpr int kPack = 2;
+  static constexpr int kOperands = 1;
+
+  struct Loaded {
+    __m512i v;
+  };
+  static inline Loaded load_page(const std::byte* p) { return {load_int(p)}; }
+  static inline Lanes add(Lanes acc, const Loaded& page, const std::uint32_t* x) {
+    return _mm512_dpbf16_ps(acc, (__m512bh)page.v,
+                            (__m512bh)_mm512_set1_epi32(static_cast<int>(*x)));
+  }
+  static inline void convert(const float* x, int n, std::uint32_t* operands) {
+    for (int i = 0; i < n / 2; ++i) {
+      operands[i] = bf16_bits(x[2 * i]) | bf16_bits(x[2 * i + 1]) << 16;
+    }
+  }
+};
+#endif
+
+// scores[r][t] = query r · key t for the tokens of a page.
+template <class Kv, int R>
+void score(const AttentionRows& rows, int row, const std::byte* keys, const std::byte* next,
+           float* scores) {
+  using Operand = typename Kv::Operand;
+  const int steps = rows.head_dim / Kv::kPack;
+  const std::ptrdiff_t group_bytes = static_cast<std::ptrdiff_t>(steps) * 64;
+  const Operand* query =
+      static_cast<const Operand*>(rows.queries) + static_cast<std::ptrdiff_t>(row) * rows.head_dim;
+  for (int token = 0; token < kKeyBlock; token += kWide * kLanes) {
+    const std::byte* column[kWide];
+    Lanes acc[R][kWide];
+#pragma GCC unroll 4
+    for (int w = 0; w < kWide; ++w) {
+      const int t = token + w * kLanes;
+      column[w] = keys + t / 16 * group_bytes + t % 16 * 4;
+#pragma GCC unroll 4
+      for (int r = 0; r < R; ++r) acc[r][w] = splat(0);
+    }
+    for (int step = 0; step < steps; ++step) {
+      typename Kv::Loaded key[kWide];
+#pragma GCC unroll 4
+      for (int w = 0; w < kWide; ++w) {
+        key[w] = Kv::load_page(column[w] + step * std::ptrdiff_t{64});
+        if (next) __builtin_prefetch(next + (column[w] - keys) + step * std::ptrdiff_t{64}, 0, 2);
+      }
+#pragma GCC unroll 4
+      for (int r = 0; r < R; ++r) {
+        const Operand* q =
+            query + static_cast<std::ptrdiff_t>(r) * rows.head_dim + step * Kv::kOperands;
+#pragma GCC unroll 4
+        for (int w = 0; w < kWide; ++w) acc[r][w] = Kv::add(acc[r][w], key[w], q);
+      }
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+      for (int w = 0; w < kWide; ++w) store(scores + r * kKeyBlock + token + w * kLanes, acc[r][w]);
+    }
+  }
+}
+
+alignas(64) constexpr float kIndex[kKeyBlock] = {
+    0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
+    22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43,
+    44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
+
+// The keys of a page that a row sees: first .. last, as indices into the page.
+struct Visible {
+  int first;
+  int last;
+};
+
+Visible visible(const AttentionRows& rows, int row, int first_key) {
+  const int position = rows.position[row];
+  const int oldest = rows.window == 0 ? 0 : position - rows.window + 1;
+  return {oldest - first_key, position - first_key};
+}
+
+// Scales and masks one row of scores; returns the largest.
+float mask_scores(const Visible& seen, float scale, float* scores) {
+  Lanes largest_lanes = splat(kNoScore);
+  const bool all = seen.first <= 0 && seen.last >= kKeyBlock - 1;
+  const Lanes first = splat(static_cast<float>(seen.first));
+  const Lanes last = splat(static_cast<float>(seen.last));
+  for (int t = 0; t < kKeyBlock; t += kLanes) {
+    Lanes s = load(scores + t) * splat(scale);
+    if (!all) {
+      const Lanes index = load(kIndex + t);
+      s = select_less(index, first, splat(kNoScore), s);
+      s = select_less(last, index, splat(kNoScore), s);
+    }
+    store(scores + t, s);
+    largest_lanes = max(largest_lanes, s);
+  }
+  return largest(largest_lanes);
+}
+
+// Turns scores into weights relative to the new maximum and adds them to the rows' sums;
+// factors[r] is what earlier weights must be multiplied with.
+template <int R>
+void soften(const AttentionRows& rows, int row, int first_key, const AttentionState& state,
+            float* scores, float* factors) {
+  alignas(64) float change[kSumLanes] = {};
+  float reference[R];
+  for (int r = 0; r < R; ++r) {
+    const float block =
+        mask_scores(visible(rows, row + r, first_key), rows.scale, scores + r * kKeyBlock);
+    const float before = state.max[row + r];
+    const float now = block > before ? block : before;
+    reference[r] = now > kLeastMax ? now : kLeastMax;
+    change[r] = before - reference[r];
+    state.max[row + r] = now;
+  }
+  store(factors, exp2(load(change)));
+  for (int r = 0; r < R; ++r) {
+    float* weights = scores + r * kKeyBlock;
+    float* sums = state.sum + static_cast<std::ptrdiff_t>(row + r) * kSumLanes;
+    Lanes total = load(sums) * splat(factors[r]);
+    for (int t = 0; t < kKeyBlock; t += kLanes) {
+      const Lanes w = exp2(load(weights + t) - splat(reference[r]));
+      store(weights + t, w);
+      total = total + w;
+    }
+    store(sums, total);
+  }
+}
+
+// out[r] = out[r] * factor[r] + weights[r] · values, for N registers of dimensions.
+template <class Kv, int R, int N>
+void weigh(const std::byte* values, const std::byte* next, std::ptrdiff_t row_bytes,
+           const typename Kv::Operand* weights, const float* factors, std::ptrdiff_t stride,
+           float* out) {
+  constexpr int kRowWeights = kKeyBlock / Kv::kPack * Kv::kOperands;
+  Lanes acc[R][N];
+#pragma GCC unroll 4
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+    for (int n = 0; n < N; ++n) {
+      acc[r][n] = load(out + r * stride + n * kLanes) * splat(factors[r]);
+    }
+  }
+  for (int token = 0; token < kKeyBlock / Kv::kPack; ++token) {
+    typename Kv::Loaded value[N];
+#pragma GCC unroll 4
+    for (int n = 0; n < N; ++n) {
+      const std::ptrdiff_t at = token * row_bytes + n * kLanes * 4;
+      value[n] = Kv::load_page(values + at);
+      if (next) __builtin_prefetch(next + at, 0, 2);
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+      for (int n = 0; n < N; ++n) {
+        acc[r][n] = Kv::add(acc[r][n], value[n], weights + r * kRowWeights + token * Kv::kOperands);
+      }
+    }
+  }
+#pragma GCC unroll 4
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+    for (int n = 0; n < N; ++n) store(out + r * stride + n * kLanes, acc[r][n]);
+  }
+}
+
+template <class Kv, int R>
+void attend_rows(const AttentionRows& rows, int row, const std::byte* page, int first_key,
+                 const std::byte* next, const AttentionState& state) {
+  alignas(64) float scores[R * kKeyBlock];
+  alignas(64) float factors[kSumLanes];
+  alignas(64) typename Kv::Operand weights[R * kKeyBlock];
+  score<Kv, R>(rows, row, page, next, scores);
+  soften<R>(rows, row, first_key, state, scores, factors);
+  Kv::convert(scores, R * kKeyBlock, weights);
+
+  const int dims = padded_dim(rows.head_dim);
+  const std::ptrdiff_t keys = std::ptrdiff_t{kKeyBlock} / Kv::kPack * 4 * rows.head_dim;
+  const std::ptrdiff_t row_bytes = std::ptrdiff_t{4} * dims;
+  float* out = state.out + static_cast<std::ptrdiff_t>(row) * dims;
+  for (int d = 0; d < dims;) {
+    const std::ptrdiff_t at = keys + std::ptrdiff_t{4} * d;
+    const std::byte* ahead = next ? next + at : nullptr;
+    const int left = (dims - d) / kLanes;
+    if (left >= kWide) {
+      weigh<Kv, R, kWide>(page + at, ahead, row_bytes, weights, factors, dims, out + d);
+      d += kWide * kLanes;
+    } else {
+      weigh<Kv, R, 1>(page + at, ahead, row_bytes, weights, factors, dims, out + d);
+      d += kLanes;
+    }
+  }
+}
+
+template <class Kv>
+void attend_page(const AttentionRows& rows, const std::byte* page, int first_key,
+                 const std::byte* next, const AttentionState& state) {
+  for (int row = 0; row < rows.rows; row += kRows) {
+    const int count = rows.rows - row < kRows ? rows.rows - row : kRows;
+    bool any = false;
+    for (int r = 0; r < count; ++r) {
+      const Visible seen = visible(rows, row + r, first_key);
+      any = any || (seen.first < kKeyBlock && seen.last >= 0);
+    }
+    if (!any) continue;  // would change nothing
+    switch (count) {
+      case 1:
+        attend_rows<Kv, 1>(rows, row, page, first_key, next, state);
+        break;
+      case 2:
+        attend_rows<Kv, 2>(rows, row, page, first_key, next, state);
+        break;
+      case 3:
+        attend_rows<Kv, 3>(rows, row, page, first_key, next, state);
+        break;
+      default:
+        attend_rows<Kv, 4>(rows, row, page, first_key, next, state);
+        break;
+    }
+    next = nullptr;  // prefetched once
+  }
+}
+
+void attend(KvStore kv, const AttentionRows& rows, const std::byte* page, int first_key,
+            const std::byte* next, const AttentionState& state) {
+  if (kv == KvStore::f32) {
+    attend_page<PlainF32>(rows, page, first_key, next, state);
+  } else {
+    attend_page<Bf16>(rows, page, first_key, next, state);
+  }
+}
+
+void store_f32(const float* key, const float* value, int head_dim, int slot, std::byte* page) {
+  auto* keys = reinterpret_cast<float*>(page) + slot / 16 * 16 * head_dim + slot % 16;
+  for (int d = 0; d < head_dim; ++d) keys[d * 16] = key[d];
+  auto* values =
+      reinterpret_cast<float*>(page) + kKeyBlock * head_dim + slot * padded_dim(head_dim);
+  for (int d = 0; d < head_dim; ++d) values[d] = value[d];
+}
+
+void store_bf16(const float* key, const float* value, int head_dim, int slot, std::byte* page) {
+  constexpr int kChunk = 64;
+  std::uint32_t bits[kChunk];
+  auto* keys = reinterpret_cast<std::uint32_t*>(page) + slot / 16 * 8 * head_dim + slot % 16;
+  auto* values = reinterpret_cast<std::uint16_t*>(page) + kKeyBlock * head_dim +
+                 slot / 2 * 2 * padded_dim(head_dim) + slot % 2;
+  for (int d = 0; d < head_dim; d += kChunk) {
+    const int n = head_dim - d < kChunk ? head_dim - d : kChunk;
+    for (int i = 0; i < n; ++i) bits[i] = bf16_bits(key[d + i]);
+    for (int i = 0; i < n / 2; ++i) {
+      keys[(d / 2 + i) * 16] = bits[2 * i] | bits[2 * i + 1] << 16;
+    }
+    for (int i = 0; i < n; ++i) bits[i] = bf16_bits(value[d + i]);
+    for (int i = 0; i < n; ++i) values[(d + i) * 2] = static_cast<std::uint16_t>(bits[i]);
+  }
+}
+
+void store_token(KvStore kv, const float* key, const float* value, int head_dim, int slot,
+                 std::byte* page) {
+  if (kv == KvStore::f32) {
+    store_f32(key, value, head_dim, slot, page);
+  } else {
+    store_bf16(key, value, head_dim, slot, page);
+  }
+}
+
+void prepare(KvStore kv, const float* query, int head_dim, void* prepared) {
+  if (kv == KvStore::f32) {
+    PlainF32::convert(query, head_dim, static_cast<PlainF32::Operand*>(prepared));
+  } else {
+    Bf16::convert(query, head_dim, static_cast<Bf16::Operand*>(prepared));
+  }
+}
+
+void clear(const AttentionState& state, int rows, int head_dim) {
+  const std::ptrdiff_t values = static_cast<std::ptrdiff_t>(rows) * padded_dim(head_dim);
+  for (int r = 0; r < rows; ++r) state.max[r] = kNoScore;
+  for (int i = 0; i < rows * kSumLanes; ++i) state.sum[i] = 0;
+  for (std::ptrdiff_t i = 0; i < values; ++i) state.out[i] = 0;
+}
+
+void merge(const AttentionState& into, const AttentionState& part, int rows, int head_dim) {
+  const int dims = padded_dim(head_dim);
+  for (int r = 0; r < rows; ++r) {
+    const float largest = into.max[r] > part.max[r] ? into.max[r] : part.max[r];
+    const Lanes reference = splat(largest > kLeastMax ? largest : kLeastMax);
+    const Lanes old_factor = exp2(splat(into.max[r]) - reference);
+    const Lanes new_factor = exp2(splat(part.max[r]) - reference);
+    into.max[r] = largest;
+    float* sum = into.sum + static_cast<std::ptrdiff_t>(r) * kSumLanes;
+    const float* part_sum = part.sum + static_cast<std::ptrdiff_t>(r) * kSumLanes;
+    store(sum, fma(load(part_sum), new_factor, load(sum) * old_factor));
+    float* out = into.out + static_cast<std::ptrdiff_t>(r) * dims;
+    const float* part_out = part.out + static_cast<std::ptrdiff_t>(r) * dims;
+    for (int d = 0; d < dims; d += kLanes) {
+      store(out + d, fma(load(part_out + d), new_factor, load(out + d) * old_factor));
+    }
+  }
+}
+
+void finish(const AttentionState& state, int row, int head_dim, float* out) {
+  const int dims = padded_dim(head_dim);
+  const float* values = state.out + static_cast<std::ptrdiff_t>(row) * dims;
+  const float total = sum(load(state.sum + static_cast<std::ptrdiff_t>(row) * kSumLanes));
+  const Lanes inverse = splat(1.0f / total);
+  for (int d = 0; d < head_dim; d += kLanes) {
+    const Lanes value = load(values + d) * inverse;
+    if (d + kLanes <= head_dim) {
+      store(out + d, value);
+    } else {
+      store_first(out + d, head_dim - d, value);
+    }
+  }
+}
+
+}  // namespace
+
+extern const AttentionKernels kAttention {
+#if defined(RBEE_ISA_avx512)
+  Isa::avx512,
+#elif defined(RBEE_ISA_avx2)
+  Isa::avx2,
+#else
+  Isa::base,
+#endif
+      store_token, prepare, clear, attend, merge, finish
+};
+
+}  // namespace rbee::cpu::RBEE_ISA

@@ -1,0 +1,49 @@
+// KvCache: the keys and values of all layers, in pages, and the recurrent slots.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "backend/cpu/huge_memory.hpp"
+#include "backend/cpu/kernels/attention.hpp"
+#include "core/layer_state.hpp"
+
+namespace rbee::cpu {
+
+static_assert(kPageTokens == kKeyBlock);
+
+// One layer: [n_pages][n_kv_heads] pages as in kernels/attention.hpp.
+struct KvLayer {
+  std::span<std::byte> memory{};
+  PagedKv shape{};
+  KvStore store = KvStore::f32;
+  int n_pages = 0;
+  std::size_t head_bytes = 0;  // of a page of one head
+
+  std::byte* page(int page, int kv_head) const noexcept {
+    const auto index = static_cast<std::size_t>(page) * static_cast<std::size_t>(shape.n_kv_heads) +
+                       static_cast<std::size_t>(kv_head);
+    return memory.data() + index * head_bytes;
+  }
+};
+
+std::size_t kv_page_bytes(std::span<const LayerState> layers, KvStore store);
+std::size_t recurrent_slot_bytes(std::span<const LayerState> layers);
+
+class KvCache {
+ public:
+  KvCache() = default;
+  // Zeroed memory. Throws BackendError, with numbers, when it lacks, and for an odd head_dim.
+  KvCache(std::span<const LayerState> layers, KvStore store, int n_pages, int n_slots);
+
+  // Throws BackendError when layer number state_layer keeps no keys and values.
+  const KvLayer& layer(int state_layer) const;
+  std::size_t bytes() const noexcept { return memory_.bytes().size(); }
+
+ private:
+  HugeMemory memory_;
+  std::vector<KvLayer> layers_;
+};
+
+}  // namespace rbee::cpu

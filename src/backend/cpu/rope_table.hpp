@@ -1,0 +1,34 @@
+// RopeTables: cos and sin of every token's rotary angles, computed once a step for each distinct
+// Rope.
+#pragma once
+#include <vector>
+
+#include "backend/cpu/worker.hpp"
+#include "backend/ops.hpp"
+#include "core/batch.hpp"
+
+namespace rbee::cpu {
+
+// [T][2][dims]: cos, and sin with its sign, of each element's angle, as VectorKernels::rotate wants
+// them. null without rotation.
+struct RopeTable {
+  const float* values = nullptr;
+  Range range{};
+};
+
+class RopeTables {
+ public:
+  void begin_step() noexcept { tables_.clear(); }
+
+  // May divide the work among the workers: whoever reads the table states so (Worker::before).
+  RopeTable get(Worker& worker, const Rope& rope, const Batch& batch);
+
+ private:
+  struct Entry {
+    Rope rope;
+    RopeTable table;
+  };
+  std::vector<Entry> tables_;
+};
+
+}  // namespace rbee::cpu

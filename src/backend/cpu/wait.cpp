@@ -1,0 +1,28 @@
+#include "backend/cpu/wait.hpp"
+
+#include <immintrin.h>
+
+namespace rbee::cpu {
+
+void wait_while(const std::atomic<std::uint32_t>& word, std::uint32_t old,
+                std::chrono::nanoseconds spin) {
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point end{};
+  for (unsigned i = 1;; ++i) {
+    if (word.load(std::memory_order_acquire) != old) return;
+    _mm_pause();
+    if (i % 32 != 0) continue;  // the clock is read now and then only
+    const Clock::time_point now = Clock::now();
+    if (end == Clock::time_point{}) end = now + spin;
+    if (now >= end) break;
+  }
+  word.wait(old, std::memory_order_acquire);
+}
+
+void advance(std::atomic<std::uint32_t>& word) {
+  // Sequentially consistent: the check for sleepers in notify_all must not pass the store.
+  word.fetch_add(1);
+  word.notify_all();
+}
+
+}  // namespace rbee::cpu
