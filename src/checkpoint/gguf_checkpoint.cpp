@@ -96,11 +96,11 @@ GgufCheckpoint::GgufCheckpoint(std::filesystem::path path)
   };
   GgufFile first = read(path_);
   metadata_ = std::move(first.metadata);
+  const std::int64_t parts = count_parts(metadata_);
   architecture_ = require_architecture(metadata_);
   Tensors tensors;
   append(std::move(first.tensors), path_.string(), tensors);
 
-  const std::int64_t parts = count_parts(metadata_);
   for (std::int64_t part = 1; part < parts; ++part) {
     const std::filesystem::path file = part_path(path_, part, parts);
     GgufFile more = read(file);
