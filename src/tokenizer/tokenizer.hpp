@@ -19,7 +19,20 @@ using TokenId = std::int32_t;
 struct EncodeOptions {
   bool add_special = true;    // BOS/EOS by the vocabulary's rule
   bool parse_special = true;  // text that spells a special token becomes that token
+  // With add_special: also the BOS/EOS that only tokenizer_config.json asks for (add_bos_token,
+  // add_eos_token). Hugging Face tokenizers knows nothing of that file, the model classes of
+  // transformers follow it: set this for text that goes to the model without a chat template.
+  bool follow_config = false;
 };
+
+// What decode does with spaces at the start of the whole text.
+enum class LeadingSpace : std::uint8_t {
+  keep,
+  drop_one,             // one space, when the text starts with one
+  drop_in_first_token,  // those the first token stands for, whatever their number
+};
+// Applies the rule to the bytes of the first token that has any.
+void drop_leading_space(LeadingSpace rule, std::string& first_bytes);
 
 class Tokenizer {
  public:
@@ -39,8 +52,11 @@ class Tokenizer {
   // The bytes this token adds in the middle of a text (perhaps half a character); empty for special
   // tokens when skip_special and for ids out of range.
   virtual std::string token_bytes(TokenId id, bool skip_special = true) const = 0;
-  // Whether decode drops one leading space of the whole text (SentencePiece-style vocabularies).
-  virtual bool strips_leading_space() const = 0;
+  // SentencePiece-style vocabularies put a space before the text and drop it again.
+  virtual LeadingSpace leading_space() const = 0;
+  // Whether decode shows broken UTF-8 as one U+FFFD for each byte (SentencePiece-style), rather
+  // than one for each sequence that begins like a character.
+  virtual bool marks_each_byte() const = 0;
 
   virtual int vocab_size() const = 0;  // 1 + highest id
   virtual bool is_special(TokenId id) const = 0;
@@ -72,6 +88,8 @@ class Detokenizer {
   std::string finish();  // what is left: U+FFFD for an unfinished character
 
  private:
+  std::string repair(std::string_view bytes) const;
+
   std::shared_ptr<const Tokenizer> tokenizer_;
   bool skip_special_;
   bool at_start_ = true;
