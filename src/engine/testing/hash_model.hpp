@@ -22,7 +22,7 @@
 namespace rbee::testing {
 
 inline constexpr int kHashVocab = 97;
-inline constexpr std::int32_t kPoison = 96;  // logits after this token are NaN
+inline constexpr std::int32_t kPoison = 96;  // logits after it are NaN; the model never says it
 
 // What the model remembers of a text: a sum over its tokens (kept in pages) and a chain (kept in a
 // slot).
@@ -44,6 +44,7 @@ struct TextHash {
     for (std::size_t id = 0; id < row.size(); ++id) {
       row[id] = static_cast<float>(mix64(sum + chain * 3 + id) >> 44) * 0x1p-17f;  // 0 .. 8
     }
+    row[kPoison] = -1000;
     if (last_token == kPoison) row[3] = std::numeric_limits<float>::quiet_NaN();
   }
 };
