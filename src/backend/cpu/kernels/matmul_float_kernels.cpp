@@ -5,72 +5,84 @@
 namespace rbee::cpu::RBEE_ISA {
 namespace {
 
-// add: sums[i][t] += the step's weights, for `n` vectors of rows with weights at w[i], times the
-// T tokens at x.
+// A step reads kBytes of a panel and kActBytes of each token, as kRows rows of weights: row<i> is
+// the i-th for one vector of output rows, and goes with the i-th value of each token.
 
 struct F32 {
-  static constexpr int kStep = 1;              // k of a step
-  static constexpr std::size_t kBytes = 64;    // of a panel, a step
-  static constexpr std::size_t kActBytes = 4;  // of a token, a step
-  template <int T, int n>
-  RBEE_MEMBER static void add(const std::byte* const (&w)[n], const std::byte* x,
-                              Floats (&sums)[n][T]) {
-    unroll<n>([&](auto i) RBEE_LAMBDA {
-      const Floats row = load_floats(w[i]);
-      unroll<T>([&](auto t)
-                    RBEE_LAMBDA { sums[i][t] = mul_add(row, broadcast(x + 4 * t), sums[i][t]); });
-    });
+  static constexpr int kStep = 1;  // k of a step
+  static constexpr int kRows = 1;
+  static constexpr int kBytes = 64;
+  static constexpr int kActBytes = 4;
+  template <int>
+  RBEE_MEMBER static Floats row(const std::byte* w) {
+    return load_floats(w);
+  }
+  RBEE_MEMBER static Floats value(const std::byte* x) { return broadcast(x); }
+  RBEE_MEMBER static Floats add(Floats row, Floats value, Floats sum) {
+    return mul_add(row, value, sum);
   }
 };
 
-struct F16 {
-  static constexpr int kStep = 1;
-  static constexpr std::size_t kBytes = 32;
-  static constexpr std::size_t kActBytes = 4;
-  template <int T, int n>
-  RBEE_MEMBER static void add(const std::byte* const (&w)[n], const std::byte* x,
-                              Floats (&sums)[n][T]) {
-    unroll<n>([&](auto i) RBEE_LAMBDA {
-      const Floats row = load_halves(w[i]);
-      unroll<T>([&](auto t)
-                    RBEE_LAMBDA { sums[i][t] = mul_add(row, broadcast(x + 4 * t), sums[i][t]); });
-    });
+struct F16 : F32 {
+  static constexpr int kBytes = 32;
+  template <int>
+  RBEE_MEMBER static Floats row(const std::byte* w) {
+    return load_halves(w);
   }
 };
 
+#if defined(RBEE_ISA_avx512)
 struct Bf16 {
   static constexpr int kStep = 2;
-  static constexpr std::size_t kBytes = 64;
-#if defined(RBEE_ISA_avx512)
-  static constexpr std::size_t kActBytes = 4;
-  template <int T, int n>
-  RBEE_MEMBER static void add(const std::byte* const (&w)[n], const std::byte* x,
-                              Floats (&sums)[n][T]) {
-    unroll<n>([&](auto i) RBEE_LAMBDA {
-      const Ints pairs = load_ints(w[i]);
-      unroll<T>([&](auto t) RBEE_LAMBDA {
-        sums[i][t] = dot_pairs(sums[i][t], pairs, broadcast_int(x + 4 * t));
-      });
-    });
+  static constexpr int kRows = 1;
+  static constexpr int kBytes = 64;
+  static constexpr int kActBytes = 4;
+  template <int>
+  RBEE_MEMBER static Ints row(const std::byte* w) {
+    return load_ints(w);
   }
-#else
-  static constexpr std::size_t kActBytes = 8;
-  template <int T, int n>
-  RBEE_MEMBER static void add(const std::byte* const (&w)[n], const std::byte* x,
-                              Floats (&sums)[n][T]) {
-    unroll<n>([&](auto i) RBEE_LAMBDA {
-      const Ints pairs = load_ints(w[i]);
-      const Floats even = as_floats(shift_left<16>(pairs));
-      const Floats odd = as_floats(bit_and(pairs, splat(0xFFFF0000U)));
-      unroll<T>([&](auto t)
-                    RBEE_LAMBDA { sums[i][t] = mul_add(even, broadcast(x + 4 * t), sums[i][t]); });
-      unroll<T>([&](auto t) RBEE_LAMBDA {
-        sums[i][t] = mul_add(odd, broadcast(x + 4 * (T + t)), sums[i][t]);
-      });
-    });
+  RBEE_MEMBER static Ints value(const std::byte* x) { return broadcast_int(x); }
+  RBEE_MEMBER static Floats add(Ints row, Ints value, Floats sum) {
+    return dot_pairs(sum, row, value);
   }
-#endif
 };
+#else
+struct Bf16 : F32 {
+  static constexpr int kStep = 2;
+  static constexpr int kRows = 2;
+  static constexpr int kActBytes = 8;
+  template <int i>
+  RBEE_MEMBER static Floats row(const std::byte* w) {
+    const Ints pairs = load_ints(w);
+    return as_floats(i == 0 ? shift_left<16>(pairs) : bit_and(pairs, splat(0xFFFF0000U)));
+  }
+};
+#endif
+
+// sums[i][t] += w[i] * x[t] for one step, n vectors of rows and T tokens. The smaller of the two
+// stays in registers.
+template <class F, int T, int n>
+RBEE_INLINE void add_step(const std::byte* const (&w)[n], const std::byte* x,
+                          Floats (&sums)[n][T]) {
+  unroll<F::kRows>([&](auto r) RBEE_LAMBDA {
+    const std::byte* values = x + 4 * T * r.value;
+    if constexpr (T <= n) {
+      decltype(F::value(x)) value[T];
+      unroll<T>([&](auto t) RBEE_LAMBDA { value[t] = F::value(values + 4 * t); });
+      unroll<n>([&](auto i) RBEE_LAMBDA {
+        const auto row = F::template row<r.value>(w[i]);
+        unroll<T>([&](auto t) RBEE_LAMBDA { sums[i][t] = F::add(row, value[t], sums[i][t]); });
+      });
+    } else {
+      decltype(F::template row<0>(w[0])) row[n];
+      unroll<n>([&](auto i) RBEE_LAMBDA { row[i] = F::template row<r.value>(w[i]); });
+      unroll<T>([&](auto t) RBEE_LAMBDA {
+        const auto value = F::value(values + 4 * t);
+        unroll<n>([&](auto i) RBEE_LAMBDA { sums[i][t] = F::add(row[i], value, sums[i][t]); });
+      });
+    }
+  });
+}
 
 // Vectors [v, v + n) of the args' panels.
 template <class F, int T, int n>
@@ -81,12 +93,12 @@ RBEE_INLINE void vectors(const TileArgs& args, int v) {
     const int panel = (v + i) / kParts;
     const int part = (v + i) % kParts;
     w[i] = args.panels + static_cast<std::size_t>(panel) * args.panel_bytes +
-           static_cast<std::size_t>(part) * (F::kBytes / kParts);
+           part * (F::kBytes / kParts);
     unroll<T>([&](auto t) RBEE_LAMBDA { sums[i][t] = zero_floats(); });
   });
   const std::byte* x = args.tile;
   for (int k = 0; k < args.cols; k += F::kStep) {
-    F::template add<T, n>(w, x, sums);
+    add_step<F, T, n>(w, x, sums);
     unroll<n>([&](auto i) RBEE_LAMBDA { w[i] += F::kBytes; });
     x += F::kActBytes * T;
   }

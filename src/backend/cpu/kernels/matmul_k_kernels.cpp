@@ -87,9 +87,24 @@ struct SignedScale {
 };
 
 // Q2_K: scale and min of 4 bits for each 16 values.
-//   v as above; v = fma(-sum(q) low, dmin * m low, v); the same with high; sum = fma(v, scale, sum)
+//   v = float(dot low) * (d * sc low); v = fma(-sum(q) low, dmin * m low, v); then the high half:
+//   v = fma(float(dot high), d * sc high, v); v = fma(-sum(q) high, dmin * m high, v);
+//   sum = fma(v, scale, sum)
 struct ScaleMin16 {
   static constexpr std::size_t kBytes = 320 + 8 * Crumbs::kBytes;
+
+  // Scales are unpacked when they are needed: beside three arrays there are no registers for all.
+  template <int half, int T>
+  RBEE_MEMBER static void add_half(Ints packed, Floats d, Floats dmin, const std::byte* neg_sum,
+                                   const Ints (&c)[T], Floats (&v)[T]) {
+    hide(packed);
+    const Floats scale = mul(d, to_floats(shift_right<28>(shift_left<28 - 8 * half>(packed))));
+    const Floats min = mul(dmin, to_floats(shift_right<28>(shift_left<24 - 8 * half>(packed))));
+    each_token<T>([&](auto t) RBEE_LAMBDA {
+      v[t] = half == 0 ? mul(to_floats(c[t]), scale) : fma(to_floats(c[t]), scale, v[t]);
+      v[t] = fma(to_floats(broadcast_int(neg_sum + 4 * t)), min, v[t]);
+    });
+  }
 
   template <int T>
   RBEE_MEMBER static void add_block(const std::byte* w, ActBlock<T> x, int part,
@@ -98,27 +113,19 @@ struct ScaleMin16 {
     const Floats dmin = load_halves(w + 32 + 2 * kLanes * part);
     const std::byte* columns = w + 64 + part * kPartBytes;
     const std::byte* bytes = w + 320;
-    const Ints mask = splat(15);
     for (int s = 0; s < 8; s += 2, columns += 64) {
       Ints packed = load_ints(columns);
       for (int i = 0; i < 2; ++i) {
-        const Floats low = mul(d, to_floats(bit_and(packed, mask)));
-        const Floats low_min = mul(dmin, to_floats(bit_and(shift_right<4>(packed), mask)));
-        const Floats high = mul(d, to_floats(bit_and(shift_right<8>(packed), mask)));
-        const Floats high_min = mul(dmin, to_floats(bit_and(shift_right<12>(packed), mask)));
-        packed = shift_right<16>(packed);
         const Crumbs codes(bytes, part);
         Floats v[T];
         Ints c[T];
         dot<2, 0, 4>(codes, x.q(), x.neg_sum_low(), c);
-        each_token<T>([&](auto t) RBEE_LAMBDA { v[t] = mul(to_floats(c[t]), low); });
+        add_half<0>(packed, d, dmin, x.neg_sum_low(), c, v);
         dot<2, 0, 4>(SecondHalf<Crumbs>{codes}, x.q_high(), x.neg_sum_high(), c);
-        each_token<T>([&](auto t) RBEE_LAMBDA {
-          v[t] = fma(to_floats(c[t]), high, v[t]);
-          v[t] = fma(to_floats(broadcast_int(x.neg_sum_low() + 4 * t)), low_min, v[t]);
-          v[t] = fma(to_floats(broadcast_int(x.neg_sum_high() + 4 * t)), high_min, v[t]);
-          sums[t] = fma(v[t], broadcast(x.scale(t)), sums[t]);
-        });
+        add_half<1>(packed, d, dmin, x.neg_sum_high(), c, v);
+        each_token<T>([&](auto t)
+                          RBEE_LAMBDA { sums[t] = fma(v[t], broadcast(x.scale(t)), sums[t]); });
+        packed = shift_right<16>(packed);
         bytes += Crumbs::kBytes;
         x.p += ActBlock<T>::kBytes;
       }

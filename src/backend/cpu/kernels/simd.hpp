@@ -41,6 +41,17 @@ RBEE_INLINE T load_scalar(const void* p) {
   return v;
 }
 
+// Hides where a value comes from, at no cost: the compiler keeps to the written order of additions
+// and does not keep loads from a pointer for later, for which there are not enough registers.
+template <class T>
+RBEE_INLINE void hide(T& v) {
+  if constexpr (sizeof(T) == sizeof(void*)) {
+    asm("" : "+r"(v));
+  } else {
+    asm("" : "+x"(v));
+  }
+}
+
 }  // namespace
 }  // namespace rbee::cpu::RBEE_ISA
 

@@ -63,6 +63,7 @@ RBEE_INLINE Ints shift_right_signed(Ints v) {
 template <int groups, int T, class Codes>
 RBEE_INLINE void dot_signed(const Codes& codes, const std::byte* q, Ints (&c)[T]) {
   const Ints ones = _mm256_set1_epi16(1);
+  if constexpr (T > 1) hide(q);
   unroll<T>([&](auto t) RBEE_LAMBDA { c[t] = _mm256_setzero_si256(); });
   unroll<groups>([&](auto g) RBEE_LAMBDA {
     const Ints w = _mm256_xor_si256(codes.template group<g.value>(), splat(0x80808080U));
@@ -71,6 +72,7 @@ RBEE_INLINE void dot_signed(const Codes& codes, const std::byte* q, Ints (&c)[T]
       const Ints x = broadcast_int(q + 4 * (g.value * T + t.value));
       const Ints pairs = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(x, w));
       c[t] = _mm256_add_epi32(c[t], _mm256_madd_epi16(pairs, ones));
+      if constexpr (T > 1) hide(c[t]);
     });
   });
 }
@@ -89,6 +91,7 @@ RBEE_INLINE void dot(const Codes& codes, const std::byte* q, const std::byte* ne
   constexpr int fit = bits <= 4 ? 8 : bits == 5 ? 4 : 2;
   constexpr int run = fit < groups ? fit : groups;
   const Ints ones = _mm256_set1_epi16(1);
+  if constexpr (T > 1) hide(q);
   unroll<T>([&](auto t) RBEE_LAMBDA {
     if constexpr (offset == 0) {
       c[t] = _mm256_setzero_si256();
@@ -104,6 +107,7 @@ RBEE_INLINE void dot(const Codes& codes, const std::byte* q, const std::byte* ne
       unroll<T>([&](auto t) RBEE_LAMBDA {
         const Ints p = _mm256_maddubs_epi16(w, broadcast_int(q + 4 * (g * T + t.value)));
         pairs[t] = i.value == 0 ? p : _mm256_add_epi16(pairs[t], p);
+        if constexpr (T > 1) hide(pairs[t]);
       });
     });
     unroll<T>([&](auto t) RBEE_LAMBDA {
