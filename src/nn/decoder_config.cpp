@@ -29,8 +29,9 @@ constexpr Key kPartialRotary{
     "partial_rotary_factor",
     ""};
 constexpr Key kVocab{"vocab_size", "vocab_size"};
-constexpr Key kContext{"max_position_embeddings|n_ctx|n_positions|model_max_length",
-                       "context_length"};
+constexpr Key kContext{
+    "max_position_embeddings|n_ctx|n_positions|model_max_length|max_sequence_length",
+    "context_length"};
 constexpr Key kEps{"rms_norm_eps|norm_eps|layer_norm_eps", "attention.layer_norm_rms_epsilon"};
 constexpr Key kAttentionBias{"attention_bias", ""};
 constexpr Key kMlpBias{"mlp_bias", ""};
@@ -47,6 +48,13 @@ int read_vocab(const Checkpoint& checkpoint) {
     }
   }
   return count(checkpoint, kVocab, kMaxExtent);
+}
+
+int read_context(const Checkpoint& checkpoint) {
+  constexpr int kLlamaDefault = 2048;  // what the first Llama configurations leave out
+  const bool gguf = checkpoint.format() == Format::gguf;
+  return count(checkpoint, kContext, kMaxExtent,
+               gguf ? std::nullopt : std::optional(kLlamaDefault));
 }
 
 float read_eps(const Checkpoint& checkpoint) {
@@ -121,7 +129,7 @@ DecoderConfig DecoderConfig::read(const Checkpoint& checkpoint) {
   config.ffn = count(checkpoint, kFfn, kMaxExtent);
   read_heads(checkpoint, config);
   config.vocab = read_vocab(checkpoint);
-  config.max_context = count(checkpoint, kContext, kMaxExtent);
+  config.max_context = read_context(checkpoint);
   config.eps = read_eps(checkpoint);
   config.attention_bias = checkpoint.boolean(kAttentionBias).value_or(false);
   config.mlp_bias = checkpoint.boolean(kMlpBias).value_or(false);

@@ -1,8 +1,10 @@
 #include "fixture.hpp"
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/json.hpp"
 #include "base/load_error.hpp"
@@ -16,22 +18,43 @@ namespace {
 
 const std::filesystem::path kFixtures = std::filesystem::path(RBEE_TEST_DATA) / "fixtures";
 
+// Folders in order of their names, so that tests keep theirs.
+std::vector<std::filesystem::path> folders() {
+  std::vector<std::filesystem::path> all;
+  for (const auto& entry : std::filesystem::directory_iterator(kFixtures)) {
+    if (entry.is_directory()) all.push_back(entry.path());
+  }
+  std::sort(all.begin(), all.end());
+  return all;
+}
+
+// model-<TYPE>.gguf and golden-<TYPE>.json.
+std::vector<Fixture> quantised_variants(const std::filesystem::path& folder) {
+  constexpr std::string_view kPrefix = "golden-";
+  std::vector<Fixture> all;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const std::string stem = entry.path().stem();
+    if (!stem.starts_with(kPrefix)) continue;
+    const std::string type = stem.substr(kPrefix.size());
+    all.push_back({folder.filename().string() + "_" + type, folder / ("model-" + type + ".gguf"),
+                   entry.path(), true});
+  }
+  std::sort(all.begin(), all.end(),
+            [](const Fixture& a, const Fixture& b) { return a.name < b.name; });
+  return all;
+}
+
 std::vector<Fixture> list_fixtures() {
   std::vector<Fixture> all;
-  for (const char* name : {"llama2", "llama3", "smollm", "yi", "mistral", "llama_k256"}) {
-    const auto folder = kFixtures / name;
-    all.push_back({std::string(name) + "_safetensors", folder, folder / "golden.json"});
-    if (!exists(folder / "model.gguf")) continue;
-    const bool own_golden = exists(folder / "golden_gguf.json");
-    all.push_back({std::string(name) + "_gguf", folder / "model.gguf",
-                   folder / (own_golden ? "golden_gguf.json" : "golden.json")});
-  }
-  for (const char* type :
-       {"Q2_K", "Q3_K_M", "Q4_0", "Q4_1", "Q4_K_M", "Q5_0", "Q5_1", "Q5_K_M", "Q6_K", "Q8_0"}) {
-    const auto folder = kFixtures / "llama_k256";
-    all.push_back({std::string("llama_k256_") + type,
-                   folder / ("model-" + std::string(type) + ".gguf"),
-                   folder / ("golden-" + std::string(type) + ".json"), true});
+  for (const auto& folder : folders()) {
+    const std::string name = folder.filename();
+    all.push_back({name + "_safetensors", folder, folder / "golden.json"});
+    if (exists(folder / "model.gguf")) {
+      const bool own_golden = exists(folder / "golden_gguf.json");
+      all.push_back({name + "_gguf", folder / "model.gguf",
+                     folder / (own_golden ? "golden_gguf.json" : "golden.json")});
+    }
+    for (Fixture& variant : quantised_variants(folder)) all.push_back(std::move(variant));
   }
   return all;
 }

@@ -39,7 +39,8 @@ struct Fixture {
   bool quantised = false;
 };
 
-// Every fixture in both formats, and all quantised variants.
+// Every folder of tests/data/fixtures in both formats, and all quantised variants: a new folder is
+// tested without a line here.
 const std::vector<Fixture>& fixtures();
 
 struct Device {
