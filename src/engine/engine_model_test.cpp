@@ -1,0 +1,96 @@
+// The engine over real models and backends: what a sequence gets does not depend on what else is in
+// the batch, on the chunks of its prompt or on being preempted, bit for bit.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <random>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "engine/engine.hpp"
+#include "engine/load_model.hpp"
+#include "engine/testing/collect.hpp"
+
+namespace rbee {
+namespace {
+
+using testing::Answer;
+using testing::collect;
+
+LoadedModel load(const std::string& fixture, const std::string& device) {
+  LoadOptions options;
+  options.device = device;
+  options.backend.threads = 2;
+  options.with_tokenizer = false;
+  return load_model(std::filesystem::path(RBEE_TEST_DATA) / "fixtures" / fixture / "model.gguf",
+                    options);
+}
+
+std::vector<GenerationRequest> make_requests(int vocab) {
+  std::mt19937 random(4);
+  const auto up_to = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
+  std::vector<GenerationRequest> requests(12);
+  for (auto& request : requests) {
+    request.prompt.resize(1 + up_to(90));
+    for (auto& id : request.prompt) id = up_to(vocab);
+    request.max_tokens = 5 + up_to(25);
+    request.sampling.temperature = up_to(2) == 0 ? 0 : 0.9f;
+    request.sampling.top_p = 0.95f;
+    request.sampling.seed = random();
+    request.top_logprobs = 4;  // to compare the logits' bits
+  }
+  return requests;
+}
+
+std::vector<Answer> run_all(const std::string& fixture, const std::string& device,
+                            EngineOptions options, int pages) {
+  LoadedModel loaded = load(fixture, device);
+  options.max_context = 128;
+  options.state_bytes =
+      static_cast<std::size_t>(pages) * loaded.backend->page_bytes(loaded.model->info().state);
+  Engine engine(*loaded.backend, *loaded.model, options);
+  std::vector<std::shared_ptr<TokenStream>> streams;
+  for (auto& request : make_requests(loaded.model->info().vocab_size)) {
+    streams.push_back(engine.submit(std::move(request)).value());
+  }
+  std::vector<Answer> answers;
+  for (const auto& stream : streams) answers.push_back(collect(*stream));
+  EXPECT_EQ(engine.stats().pages_free, engine.stats().pages_total);
+  return answers;
+}
+
+class EngineModel : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {};
+
+TEST_P(EngineModel, BatchesChunksAndPreemptionsChangeNoBit) {
+  const auto& [fixture, device] = GetParam();
+  const std::vector<Answer> solo = run_all(fixture, device, {.max_sequences = 1}, 2);
+  const std::vector<std::vector<Answer>> others{
+      run_all(fixture, device, {.max_sequences = 12}, 24),
+      run_all(fixture, device, {.max_sequences = 12, .max_batch_tokens = 16}, 24),
+      run_all(fixture, device, {.max_sequences = 5, .max_batch_tokens = 33}, 4)};
+  for (const auto& answers : others) {
+    ASSERT_EQ(answers.size(), solo.size());
+    for (std::size_t i = 0; i < solo.size(); ++i) {
+      EXPECT_EQ(answers[i].ids, solo[i].ids);
+      EXPECT_NE(answers[i].finish.reason, FinishReason::error) << answers[i].finish.error;
+      ASSERT_EQ(answers[i].events.size(), solo[i].events.size());
+      for (std::size_t t = 0; t < solo[i].events.size(); ++t) {
+        EXPECT_EQ(answers[i].events[t].logprob, solo[i].events[t].logprob);
+        EXPECT_EQ(answers[i].events[t].top, solo[i].events[t].top);
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, EngineModel,
+                         ::testing::Combine(::testing::Values("llama3", "smollm", "mistral"),
+                                            ::testing::Values("ref", "cpu")),
+                         [](const auto& kind) {
+                           return std::get<0>(kind.param) + "_" + std::get<1>(kind.param);
+                         });
+
+}  // namespace
+}  // namespace rbee
