@@ -6,7 +6,7 @@ namespace {
 
 constexpr float kNoScore = -1e30f;
 // Scores are taken relative to at least this, so that masked ones weigh nothing even when all are.
-constexpr float kLeastMax = -1e29f;
+constexpr float kLeastMax = -1e20f;
 constexpr int kRows = 4;  // queries that share each load of keys and values
 
 // Registers of tokens (scores) and of dimensions (values) in flight; times kRows they must fit the
@@ -83,16 +83,19 @@ struct Bf16 {
                             (__m512bh)_mm512_set1_epi32(static_cast<int>(*x)));
   }
   static inline void convert(const float* x, int n, std::uint32_t* operands) {
-    for (int i = 0; i < n / 2; ++i) {
-      operands[i] = bf16_bits(x[2 * i]) | bf16_bits(x[2 * i + 1]) << 16;
+    int i = 0;
+    for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
+      const auto pairs = (__m512i)_mm512_cvtne2ps_pbh(load(x + i + kLanes), load(x + i));
+      _mm512_storeu_si512(operands + i / 2, pairs);
     }
+    for (; i < n; i += 2) operands[i / 2] = bf16_bits(x[i]) | bf16_bits(x[i + 1]) << 16;
   }
 };
 #endif
 
 // scores[r][t] = query r · key t for the tokens of a page.
 template <class Kv, int R>
-void score(const AttentionRows& rows, int row, const std::byte* keys, const std::byte* next,
+void score(const AttentionRows& rows, int row, const std::byte* keys, std::ptrdiff_t ahead,
            float* scores) {
   using Operand = typename Kv::Operand;
   const int steps = rows.head_dim / Kv::kPack;
@@ -114,7 +117,7 @@ void score(const AttentionRows& rows, int row, const std::byte* keys, const std:
 #pragma GCC unroll 4
       for (int w = 0; w < kWide; ++w) {
         key[w] = Kv::load_page(column[w] + step * std::ptrdiff_t{64});
-        if (next) __builtin_prefetch(next + (column[w] - keys) + step * std::ptrdiff_t{64}, 0, 2);
+        __builtin_prefetch(column[w] + ahead + step * std::ptrdiff_t{64}, 0, 2);
       }
 #pragma GCC unroll 4
       for (int r = 0; r < R; ++r) {
@@ -149,23 +152,24 @@ Visible visible(const AttentionRows& rows, int row, int first_key) {
   return {oldest - first_key, position - first_key};
 }
 
-// Scales and masks one row of scores; returns the largest.
-float mask_scores(const Visible& seen, float scale, float* scores) {
-  Lanes largest_lanes = splat(kNoScore);
-  const bool all = seen.first <= 0 && seen.last >= kKeyBlock - 1;
+// Gives kNoScore to what a row does not see.
+void mask_scores(const Visible& seen, float* scores) {
+  if (seen.first <= 0 && seen.last >= kKeyBlock - 1) return;
   const Lanes first = splat(static_cast<float>(seen.first));
   const Lanes last = splat(static_cast<float>(seen.last));
   for (int t = 0; t < kKeyBlock; t += kLanes) {
-    Lanes s = load(scores + t) * splat(scale);
-    if (!all) {
-      const Lanes index = load(kIndex + t);
-      s = select_less(index, first, splat(kNoScore), s);
-      s = select_less(last, index, splat(kNoScore), s);
-    }
-    store(scores + t, s);
-    largest_lanes = max(largest_lanes, s);
+    const Lanes index = load(kIndex + t);
+    const Lanes s = select_less(index, first, splat(kNoScore), load(scores + t));
+    store(scores + t, select_less(last, index, splat(kNoScore), s));
   }
-  return largest(largest_lanes);
+}
+
+// The largest score, scaled.
+inline float largest_score(const float* scores, float scale) {
+  Lanes most = load(scores);
+  for (int t = kLanes; t < kKeyBlock; t += kLanes) most = max(most, load(scores + t));
+  const float score = largest(most);
+  return score > kNoScore ? score * scale : kNoScore;
 }
 
 // Turns scores into weights relative to the new maximum and adds them to the rows' sums;
@@ -175,9 +179,11 @@ void soften(const AttentionRows& rows, int row, int first_key, const AttentionSt
             float* scores, float* factors) {
   alignas(64) float change[kSumLanes] = {};
   float reference[R];
+  for (int r = 0; r < R; ++r)
+    mask_scores(visible(rows, row + r, first_key), scores + r * kKeyBlock);
+#pragma GCC unroll 4
   for (int r = 0; r < R; ++r) {
-    const float block =
-        mask_scores(visible(rows, row + r, first_key), rows.scale, scores + r * kKeyBlock);
+    const float block = largest_score(scores + r * kKeyBlock, rows.scale);
     const float before = state.max[row + r];
     const float now = block > before ? block : before;
     reference[r] = now > kLeastMax ? now : kLeastMax;
@@ -189,8 +195,10 @@ void soften(const AttentionRows& rows, int row, int first_key, const AttentionSt
     float* weights = scores + r * kKeyBlock;
     float* sums = state.sum + static_cast<std::ptrdiff_t>(row + r) * kSumLanes;
     Lanes total = load(sums) * splat(factors[r]);
+    const Lanes minus_reference = splat(-reference[r]);
+#pragma GCC unroll 4
     for (int t = 0; t < kKeyBlock; t += kLanes) {
-      const Lanes w = exp2(load(weights + t) - splat(reference[r]));
+      const Lanes w = exp2(fma(load(weights + t), splat(rows.scale), minus_reference));
       store(weights + t, w);
       total = total + w;
     }
@@ -200,7 +208,7 @@ void soften(const AttentionRows& rows, int row, int first_key, const AttentionSt
 
 // out[r] = out[r] * factor[r] + weights[r] · values, for N registers of dimensions.
 template <class Kv, int R, int N>
-void weigh(const std::byte* values, const std::byte* next, std::ptrdiff_t row_bytes,
+void weigh(const std::byte* values, std::ptrdiff_t ahead, std::ptrdiff_t row_bytes,
            const typename Kv::Operand* weights, const float* factors, std::ptrdiff_t stride,
            float* out) {
   constexpr int kRowWeights = kKeyBlock / Kv::kPack * Kv::kOperands;
@@ -218,7 +226,7 @@ void weigh(const std::byte* values, const std::byte* next, std::ptrdiff_t row_by
     for (int n = 0; n < N; ++n) {
       const std::ptrdiff_t at = token * row_bytes + n * kLanes * 4;
       value[n] = Kv::load_page(values + at);
-      if (next) __builtin_prefetch(next + at, 0, 2);
+      __builtin_prefetch(values + ahead + at, 0, 2);
     }
 #pragma GCC unroll 4
     for (int r = 0; r < R; ++r) {
@@ -237,11 +245,11 @@ void weigh(const std::byte* values, const std::byte* next, std::ptrdiff_t row_by
 
 template <class Kv, int R>
 void attend_rows(const AttentionRows& rows, int row, const std::byte* page, int first_key,
-                 const std::byte* next, const AttentionState& state) {
+                 std::ptrdiff_t ahead, const AttentionState& state) {
   alignas(64) float scores[R * kKeyBlock];
   alignas(64) float factors[kSumLanes];
   alignas(64) typename Kv::Operand weights[R * kKeyBlock];
-  score<Kv, R>(rows, row, page, next, scores);
+  score<Kv, R>(rows, row, page, ahead, scores);
   soften<R>(rows, row, first_key, state, scores, factors);
   Kv::convert(scores, R * kKeyBlock, weights);
 
@@ -251,7 +259,6 @@ void attend_rows(const AttentionRows& rows, int row, const std::byte* page, int 
   float* out = state.out + static_cast<std::ptrdiff_t>(row) * dims;
   for (int d = 0; d < dims;) {
     const std::ptrdiff_t at = keys + std::ptrdiff_t{4} * d;
-    const std::byte* ahead = next ? next + at : nullptr;
     const int left = (dims - d) / kLanes;
     if (left >= kWide) {
       weigh<Kv, R, kWide>(page + at, ahead, row_bytes, weights, factors, dims, out + d);
@@ -266,6 +273,7 @@ void attend_rows(const AttentionRows& rows, int row, const std::byte* page, int 
 template <class Kv>
 void attend_page(const AttentionRows& rows, const std::byte* page, int first_key,
                  const std::byte* next, const AttentionState& state) {
+  std::ptrdiff_t ahead = next ? next - page : 0;  // of what is prefetched while this page is read
   for (int row = 0; row < rows.rows; row += kRows) {
     const int count = rows.rows - row < kRows ? rows.rows - row : kRows;
     bool any = false;
@@ -276,19 +284,19 @@ void attend_page(const AttentionRows& rows, const std::byte* page, int first_key
     if (!any) continue;  // would change nothing
     switch (count) {
       case 1:
-        attend_rows<Kv, 1>(rows, row, page, first_key, next, state);
+        attend_rows<Kv, 1>(rows, row, page, first_key, ahead, state);
         break;
       case 2:
-        attend_rows<Kv, 2>(rows, row, page, first_key, next, state);
+        attend_rows<Kv, 2>(rows, row, page, first_key, ahead, state);
         break;
       case 3:
-        attend_rows<Kv, 3>(rows, row, page, first_key, next, state);
+        attend_rows<Kv, 3>(rows, row, page, first_key, ahead, state);
         break;
       default:
-        attend_rows<Kv, 4>(rows, row, page, first_key, next, state);
+        attend_rows<Kv, 4>(rows, row, page, first_key, ahead, state);
         break;
     }
-    next = nullptr;  // prefetched once
+    ahead = 0;  // fetched once; after that the page itself, which costs less than a branch
   }
 }
 

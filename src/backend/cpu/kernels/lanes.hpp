@@ -39,8 +39,11 @@ RBEE_LANES Lanes high_bf16(IntLanes v) {
 RBEE_LANES Lanes nearest(Lanes v) {
   return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
-// v * 2^n for whole n in [-126, 127].
-RBEE_LANES Lanes scale_by_power(Lanes v, Lanes n) { return _mm512_scalef_ps(v, n); }
+// v * 2^n for whole n in [-127, 127] and v in [1/2, 2); 0 for n = -127.
+RBEE_LANES Lanes scale_by_power(Lanes v, Lanes n) {
+  const __m512i power = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
+  return _mm512_mul_ps(v, _mm512_castsi512_ps(_mm512_slli_epi32(power, 23)));
+}
 // The masked form: g++ 12 warns of the undefined operand inside the plain one (GCC bug 105593).
 RBEE_LANES __m256 upper(Lanes v) { return _mm512_maskz_extractf32x8_ps(0xFF, v, 1); }
 RBEE_LANES float sum(Lanes v) {
@@ -154,19 +157,22 @@ RBEE_LANES void store_first(float* p, int n, Lanes v) {
   for (int i = 0; i < n; ++i) p[i] = values[i];
 }
 
-// 2^x with a relative error below 2e-7; exact for whole x. 0 below -126, clamped above 127.
-RBEE_LANES Lanes exp2(Lanes x) {
-  const Lanes bounded = min(max(x, splat(-126.0f)), splat(127.0f));
-  const Lanes whole = nearest(bounded);
-  const Lanes r = bounded - whole;  // in [-1/2, 1/2]
+// 2^r for |r| <= 1/2.
+RBEE_LANES Lanes exp2_fraction(Lanes r) {
   Lanes q = splat(1.54531629e-4f);  // (2^r - 1) / r, Chebyshev fit
   q = fma(q, r, splat(1.33908634e-3f));
   q = fma(q, r, splat(9.61808256e-3f));
   q = fma(q, r, splat(5.55035711e-2f));
   q = fma(q, r, splat(0.240226508f));
   q = fma(q, r, splat(0.693147188f));
-  const Lanes value = scale_by_power(fma(q, r, splat(1.0f)), whole);
-  return select_less(x, splat(-126.0f), splat(0.0f), value);
+  return fma(q, r, splat(1.0f));
+}
+
+// 2^x for x < 1 with a relative error below 2e-7; exact for whole x; 0 where x <= -127.
+RBEE_LANES Lanes exp2(Lanes x) {
+  const Lanes bounded = max(x, splat(-127.0f));
+  const Lanes whole = nearest(bounded);
+  return scale_by_power(exp2_fraction(bounded - whole), whole);
 }
 
 // e^x with a relative error below 3e-7; 0 below -87.3, clamped above 88.
@@ -176,13 +182,7 @@ RBEE_LANES Lanes exp(Lanes x) {
   // ln 2 in two parts, so that the remainder keeps its digits (Cody and Waite).
   const Lanes r = fma(whole, splat(2.12194440e-4f), fma(whole, splat(-0.693359375f), bounded)) *
                   splat(1.44269504f);
-  Lanes q = splat(1.54531629e-4f);
-  q = fma(q, r, splat(1.33908634e-3f));
-  q = fma(q, r, splat(9.61808256e-3f));
-  q = fma(q, r, splat(5.55035711e-2f));
-  q = fma(q, r, splat(0.240226508f));
-  q = fma(q, r, splat(0.693147188f));
-  const Lanes value = scale_by_power(fma(q, r, splat(1.0f)), max(whole, splat(-126.0f)));
+  const Lanes value = scale_by_power(exp2_fraction(r), max(whole, splat(-126.0f)));
   return select_less(x, splat(-87.3f), splat(0.0f), value);
 }
 
