@@ -1,0 +1,178 @@
+// Each op of the CPU backend against the reference backend, in sizes around every limit.
+#include "backend/cpu/cpu_ops.hpp"
+
+#include "backend/cpu/test_rig.hpp"
+
+namespace rbee::cpu {
+namespace {
+
+using testing::host_isas;
+using testing::make_cpu;
+using testing::pack_random;
+using testing::pack_random_vector;
+using testing::random_tokens;
+using testing::Sequences;
+
+// Runs forward on a backend for one batch and returns what it gives.
+template <class F>
+std::vector<float> run_on(Backend& backend, const Batch& batch, const F& forward) {
+  const auto values = backend.run(batch, forward);
+  return {values.begin(), values.end()};
+}
+
+// A forward of one op, from inputs that embed makes: build(backend) packs and returns the forward.
+template <class Build>
+void compare(const Build& build, int tokens, float tolerance, const std::string& what) {
+  Sequences sequences(tokens / kPageTokens + 1);
+  const Batch batch = sequences.step({{0, random_tokens(tokens, 40, 5)}});
+  RefBackend ref;
+  const auto expected = run_on(ref, batch, build(ref));
+  for (const Isa isa : host_isas()) {
+    for (const int threads : {1, 3}) {
+      const auto cpu = make_cpu(isa, threads);
+      const auto found = run_on(*cpu, batch, build(*cpu));
+      EXPECT_LT(testing::relative_error(found, expected), tolerance)
+          << what << ", " << tokens << " tokens, " << cpu->name();
+    }
+  }
+}
+
+constexpr int kTokenCounts[] = {1, 4, 5, 8, 9, 33};
+
+TEST(CpuOps, Embed) {
+  for (const int tokens : kTokenCounts) {
+    compare(
+        [](Backend& backend) {
+          return [table = pack_random(backend, DType::bf16, 40, 33, 1, 1)](
+                     Ops& ops, const Batch& batch) { return ops.embed(table, batch, 1.5F); };
+        },
+        tokens, 1e-6F, "embed");
+  }
+}
+
+TEST(CpuOps, EmbedRefusesTokensBeyondTheTable) {
+  const auto cpu = make_cpu(Isa::base, 2);
+  const Weight table = pack_random(*cpu, DType::f32, 40, 32, 1, 1);
+  for (const std::int32_t token : {40, -1}) {
+    Sequences sequences(1);
+    const Batch batch = sequences.step({{0, {token}}});
+    const auto forward = [&](Ops& ops, const Batch& b) { return ops.embed(table, b); };
+    EXPECT_THROW(cpu->run(batch, forward), BackendError);
+  }
+}
+
+TEST(CpuOps, RmsNorm) {
+  for (const int cols : {1, 3, 15, 16, 17, 64, 100, 576}) {
+    for (const int tokens : kTokenCounts) {
+      compare(
+          [cols](Backend& backend) {
+            return [table = pack_random(backend, DType::f32, 40, cols, 1, 3),
+                    weight = pack_random_vector(backend, cols, 2)](Ops& ops, const Batch& batch) {
+              return ops.rms_norm(ops.embed(table, batch), weight, 1e-5F);
+            };
+          },
+          tokens, 1e-6F, "rms_norm of " + std::to_string(cols));
+    }
+  }
+}
+
+TEST(CpuOps, LinearOfPartsOfSeveralTypesWithBias) {
+  for (const int tokens : kTokenCounts) {
+    compare(
+        [](Backend& backend) {
+          const Linear parts[] = {{pack_random(backend, DType::f32, 37, 64, 2, 0.1F),
+                                   pack_random_vector(backend, 37, 3)},
+                                  {pack_random(backend, DType::bf16, 16, 64, 4, 0.1F)},
+                                  {pack_random(backend, DType::q8_0, 100, 64, 5, 0.1F),
+                                   pack_random_vector(backend, 100, 6)}};
+          return [table = pack_random(backend, DType::f32, 40, 64, 1, 1),
+                  list = std::vector<Linear>(std::begin(parts), std::end(parts))](
+                     Ops& ops, const Batch& batch) {
+            return ops.linear(ops.embed(table, batch), list);
+          };
+        },
+        tokens, 1e-2F, "linear");
+  }
+}
+
+// The product is added to a tensor that all share, and to one that each worker may have for itself.
+TEST(CpuOps, LinearAdd) {
+  for (const int tokens : kTokenCounts) {
+    for (const bool normed : {false, true}) {
+      compare(
+          [normed](Backend& backend) {
+            return [table = pack_random(backend, DType::f32, 40, 48, 1, 1),
+                    weight = pack_random_vector(backend, 48, 2), normed,
+                    part = Linear{pack_random(backend, DType::f32, 48, 48, 3, 0.1F),
+                                  pack_random_vector(backend, 48, 4)}](Ops& ops,
+                                                                       const Batch& batch) {
+              const Tensor x = ops.embed(table, batch);
+              const Tensor acc = normed ? ops.rms_norm(x, weight, 1e-5F) : ops.embed(table, batch);
+              ops.linear_add(acc, x, part);
+              ops.linear_add(x, acc, part);  // acc holds new values: an older form of it is stale
+              ops.linear_add(acc, x, part);
+              ops.linear_add(acc, x, part);
+              return ops.linear(acc, {&part, 1});
+            };
+          },
+          tokens, 1e-5F, normed ? "linear_add to own memory" : "linear_add");
+    }
+  }
+}
+
+TEST(CpuOps, Gated) {
+  for (const Activation act :
+       {Activation::silu, Activation::gelu_tanh, Activation::gelu_erf, Activation::relu}) {
+    for (const int tokens : {1, 4, 5, 33, 200}) {
+      compare(
+          [act](Backend& backend) {
+            return [table = pack_random(backend, DType::f32, 40, 64, 1, 1), act,
+                    gate = Linear{pack_random(backend, DType::f32, 53, 64, 2, 0.3F),
+                                  pack_random_vector(backend, 53, 3)},
+                    up = Linear{pack_random(backend, DType::f32, 53, 64, 4, 0.3F)}](
+                       Ops& ops, const Batch& batch) {
+              return ops.gated(ops.embed(table, batch), gate, up, act);
+            };
+          },
+          tokens, 2e-6F, "gated " + std::to_string(static_cast<int>(act)));
+    }
+  }
+}
+
+TEST(CpuOps, TakeRowsAndScopes) {
+  for (const int tokens : {2, 7, 30}) {
+    compare(
+        [](Backend& backend) {
+          return [table = pack_random(backend, DType::f32, 40, 24, 1, 1),
+                  part = Linear{pack_random(backend, DType::f32, 24, 24, 2, 0.2F)}](
+                     Ops& ops, const Batch& batch) {
+            const Tensor x = ops.embed(table, batch);
+            for (int i = 0; i < 3; ++i) {  // the same memory, each time for other values
+              const auto scope = ops.scope();
+              const Tensor y = ops.linear(x, {&part, 1});
+              ops.linear_add(x, ops.linear(y, {&part, 1}), part);
+            }
+            const std::int32_t rows[] = {0, batch.n_tokens() - 1};
+            return ops.take_rows(x,
+                                 {rows, batch.n_tokens() == 2 ? std::size_t{1} : std::size_t{2}});
+          };
+        },
+        tokens, 1e-5F, "take_rows");
+  }
+}
+
+TEST(CpuOps, NoTokenWantsLogits) {
+  const auto cpu = make_cpu(best_isa(), 2);
+  const Weight table = pack_random(*cpu, DType::f32, 40, 32, 1, 1);
+  const Linear head{table};
+  Sequences sequences(1);
+  Batch batch = sequences.step({{0, {1, 2, 3}}});
+  batch.logit_rows = {};
+  const auto logits = cpu->run(batch, [&](Ops& ops, const Batch& b) {
+    return ops.linear(ops.take_rows(ops.embed(table, b), b.logit_rows), {&head, 1});
+  });
+  EXPECT_TRUE(logits.empty());
+}
+
+}  // namespace
+}  // namespace rbee::cpu
