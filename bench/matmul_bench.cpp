@@ -219,12 +219,13 @@ double convert_ns(const MatmulKernels& kernels, ActType type, int cols, int toke
   std::mt19937 rng(3);
   const std::vector<float> x = testing::random_activations(tokens, cols, rng);
   Buffer act(kernels.act_bytes(type, tokens, cols));
+  const int repeat = 1 + 100 / tokens;
   const double time = seconds([&] {
-    for (int i = 0; i < 100; ++i) {
+    for (int i = 0; i < repeat; ++i) {
       kernels.convert(type, x.data(), cols, tokens, 0, tokens, cols, act.data());
     }
   });
-  return time * 1e7 / (static_cast<double>(cols) * tokens);
+  return time * 1e9 / repeat / (static_cast<double>(cols) * tokens);
 }
 
 struct Options {
@@ -266,7 +267,8 @@ void run(const Options& options) {
     std::printf(
         "%-7s peaks: int8 %.0f, f32 %.0f GOP/s; quantise 1 / 256 tokens: %.2f / %.2f ns a value\n",
         isa_name(isa), peak(isa, ActType::q8), peak(isa, ActType::f32),
-        convert_ns(kernels, ActType::q8, 2048, 1), convert_ns(kernels, ActType::q8, 2048, 256));
+        convert_ns(kernels, ActType::q8, options.cols, 1),
+        convert_ns(kernels, ActType::q8, options.cols, 256));
   }
 }
 

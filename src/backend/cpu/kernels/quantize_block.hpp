@@ -30,6 +30,25 @@ struct QuantizedBlock {
   std::int32_t sum_high;  // of q[16 .. 32)
 };
 
+#if !defined(RBEE_ISA_base)
+
+// Sums of the first and the last 16 of 32 bytes, from sums of 4.
+RBEE_INLINE void store_sums(__m256i fours, QuantizedBlock& block) {
+  fours = _mm256_add_epi32(fours, _mm256_shuffle_epi32(fours, _MM_SHUFFLE(1, 0, 3, 2)));
+  fours = _mm256_add_epi32(fours, _mm256_shuffle_epi32(fours, _MM_SHUFFLE(2, 3, 0, 1)));
+  block.sum_low = _mm_cvtsi128_si32(_mm256_castsi256_si128(fours));
+  block.sum_high = _mm_cvtsi128_si32(_mm256_extracti128_si256(fours, 1));
+}
+
+RBEE_INLINE std::int32_t greatest(__m256i v) {
+  __m128i m = _mm_max_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+  m = _mm_max_epi32(m, _mm_shuffle_epi32(m, _MM_SHUFFLE(1, 0, 3, 2)));
+  m = _mm_max_epi32(m, _mm_shuffle_epi32(m, _MM_SHUFFLE(2, 3, 0, 1)));
+  return _mm_cvtsi128_si32(m);
+}
+
+#endif
+
 #if defined(RBEE_ISA_avx512)
 
 RBEE_INLINE void quantize_block(const float* x, QuantizedBlock& block) {
@@ -38,15 +57,14 @@ RBEE_INLINE void quantize_block(const float* x, QuantizedBlock& block) {
   const __m512i magnitude = splat(0x7FFFFFFF);
   const __m512i max = _mm512_max_epi32(bit_and(_mm512_castps_si512(low), magnitude),
                                        bit_and(_mm512_castps_si512(high), magnitude));
-  const BlockScale s = block_scale(_mm512_reduce_max_epi32(max));
+  const BlockScale s = block_scale(
+      greatest(_mm256_max_epi32(_mm512_castsi512_si256(max), _mm512_extracti32x8_epi32(max, 1))));
   const __m512 inverse = _mm512_set1_ps(s.inverse);
-  const __m512i q_low = _mm512_cvtps_epi32(mul(low, inverse));
-  const __m512i q_high = _mm512_cvtps_epi32(mul(high, inverse));
-  _mm_store_si128(reinterpret_cast<__m128i*>(block.q), _mm512_cvtsepi32_epi8(q_low));
-  _mm_store_si128(reinterpret_cast<__m128i*>(block.q + 16), _mm512_cvtsepi32_epi8(q_high));
+  const __m256i q = _mm256_set_m128i(_mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(mul(high, inverse))),
+                                     _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(mul(low, inverse))));
+  _mm256_store_si256(reinterpret_cast<__m256i*>(block.q), q);
   block.scale = s.scale;
-  block.sum_low = _mm512_reduce_add_epi32(q_low);
-  block.sum_high = _mm512_reduce_add_epi32(q_high);
+  store_sums(_mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8(1), q), block);
 }
 
 #elif defined(RBEE_ISA_avx2)
@@ -58,28 +76,19 @@ RBEE_INLINE void quantize_block(const float* x, QuantizedBlock& block) {
     v[i] = _mm256_loadu_ps(x + 8 * i);
     max = _mm256_max_epi32(max, bit_and(_mm256_castps_si256(v[i]), splat(0x7FFFFFFF)));
   });
-  __m128i m = _mm_max_epi32(_mm256_castsi256_si128(max), _mm256_extracti128_si256(max, 1));
-  m = _mm_max_epi32(m, _mm_shuffle_epi32(m, _MM_SHUFFLE(1, 0, 3, 2)));
-  m = _mm_max_epi32(m, _mm_shuffle_epi32(m, _MM_SHUFFLE(2, 3, 0, 1)));
-  const BlockScale s = block_scale(_mm_cvtsi128_si32(m));
+  const BlockScale s = block_scale(greatest(max));
   const __m256 inverse = _mm256_set1_ps(s.inverse);
   __m256i q[4];
   unroll<4>([&](auto i) RBEE_LAMBDA { q[i] = _mm256_cvtps_epi32(mul(v[i], inverse)); });
   // The packs work within halves of 128 bits; the permutation puts the words of 4 in order.
   const __m256i words =
       _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
-  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-  _mm256_store_si256(reinterpret_cast<__m256i*>(block.q),
-                     _mm256_permutevar8x32_epi32(words, order));
+  const __m256i bytes =
+      _mm256_permutevar8x32_epi32(words, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+  _mm256_store_si256(reinterpret_cast<__m256i*>(block.q), bytes);
   block.scale = s.scale;
-  const auto sum = [](__m256i a) RBEE_LAMBDA {
-    __m128i r = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
-    r = _mm_add_epi32(r, _mm_shuffle_epi32(r, _MM_SHUFFLE(1, 0, 3, 2)));
-    r = _mm_add_epi32(r, _mm_shuffle_epi32(r, _MM_SHUFFLE(2, 3, 0, 1)));
-    return _mm_cvtsi128_si32(r);
-  };
-  block.sum_low = sum(_mm256_add_epi32(q[0], q[1]));
-  block.sum_high = sum(_mm256_add_epi32(q[2], q[3]));
+  const __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), bytes);
+  store_sums(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)), block);
 }
 
 #else
