@@ -1,0 +1,32 @@
+// Compares a tokenizer with golden files made by Hugging Face tokenizers (tools/tokenizer_goldens).
+#pragma once
+#include <filesystem>
+#include <string>
+
+#include "tokenizer/tokenizer.hpp"
+
+namespace rbee::testing {
+
+struct GoldenReport {
+  int texts = 0;
+  int failures = 0;
+  std::string first_failures;  // a few of them, for people
+};
+
+// golden.json: [{"text", "ids" (special tokens added), "plain" (not), "decoded" (from plain)}].
+// Also checks that the incremental detokenizer gives the same text in whole characters.
+GoldenReport check_golden(const Tokenizer& tokenizer, const std::filesystem::path& golden);
+
+// hard_golden.json: for each recipe of the corpus the number of ids and checksums.
+GoldenReport check_hard_golden(const Tokenizer& tokenizer, const std::filesystem::path& golden,
+                               const std::filesystem::path& corpus);
+
+// llama.cpp's vocabulary tests: texts in .inp with the line __ggml_vocab_test__ between them, their
+// ids in .out, a line each, no special tokens added.
+GoldenReport check_inp_out(const Tokenizer& tokenizer, const std::filesystem::path& inp,
+                           const std::filesystem::path& out);
+
+// The "tokenizer_samples" of a model fixture: texts and ids, no special tokens added.
+GoldenReport check_samples(const Tokenizer& tokenizer, const std::filesystem::path& golden);
+
+}  // namespace rbee::testing
