@@ -4,6 +4,7 @@
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/read.hpp>
 #include <exception>
+#include <limits>
 #include <mutex>
 #include <utility>
 
@@ -85,7 +86,7 @@ asio::awaitable<bool> Connection::serve_one() {
 
   Parser parser;
   parser.header_limit(static_cast<std::uint32_t>(service_.options.limits.header_bytes));
-  parser.body_limit(boost::none);  // set below, once the route is known
+  parser.body_limit(std::numeric_limits<std::uint64_t>::max());  // until the route is known
   deadline_ = Clock::now() + service_.options.limits.header_timeout;
   ErrorCode error;
   request_ = HttpRequest{};

@@ -15,7 +15,7 @@ constexpr std::size_t kMaxStops = 4;
 constexpr std::size_t kMaxStopBytes = 100;
 constexpr std::uint64_t kMaxU32 = std::numeric_limits<std::uint32_t>::max();
 
-// A float as Rust's Display writes it: the shortest decimal that reads back, without exponent.
+// A float of usual size as Rust's Display writes it: the shortest decimal that reads back.
 std::string float_text(float value) {
   std::string buffer(64, '\0');
   const auto end =
