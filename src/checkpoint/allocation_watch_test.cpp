@@ -10,16 +10,31 @@ namespace {
 thread_local bool watching = false;
 thread_local std::size_t largest_seen = 0;
 
+// Not inlined: g++ would take the free in an inlined delete for a mismatch with new.
+[[gnu::noinline]] void release(void* memory) noexcept { std::free(memory); }
+
 }  // namespace
 
-// The array and nothrow forms call this one.
-void* operator new(std::size_t size) {
+// All forms but those for large alignments: the sanitizers bring their own of each, and memory of
+// one kind must not meet the delete of another.
+void* operator new(std::size_t size, const std::nothrow_t& /*tag*/) noexcept {
   if (watching && size > largest_seen) largest_seen = size;
-  if (void* memory = std::malloc(size > 0 ? size : 1)) return memory;
+  return std::malloc(size > 0 ? size : 1);
+}
+void* operator new(std::size_t size) {
+  if (void* memory = ::operator new(size, std::nothrow)) return memory;
   throw std::bad_alloc();
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void* operator new[](std::size_t size) { return ::operator new(size); }
+void* operator new[](std::size_t size, const std::nothrow_t& tag) noexcept {
+  return ::operator new(size, tag);
+}
+void operator delete(void* memory) noexcept { release(memory); }
+void operator delete(void* memory, std::size_t /*size*/) noexcept { release(memory); }
+void operator delete(void* memory, const std::nothrow_t& /*tag*/) noexcept { release(memory); }
+void operator delete[](void* memory) noexcept { release(memory); }
+void operator delete[](void* memory, std::size_t /*size*/) noexcept { release(memory); }
+void operator delete[](void* memory, const std::nothrow_t& /*tag*/) noexcept { release(memory); }
 
 namespace rbee::testing {
 

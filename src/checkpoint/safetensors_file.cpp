@@ -41,6 +41,7 @@ constexpr std::array kTypes{
 
 object parse_object(simdjson::dom::parser& parser, const std::string& file,
                     std::span<const std::byte> text, const std::string& field) {
+  if (text.empty()) throw LoadError(file, field, "a JSON object", "no text");
   object root;
   auto error = parser.allocate(text.size(), kMaxDepth);
   // The parser copies the text: it reads a little past the end.
