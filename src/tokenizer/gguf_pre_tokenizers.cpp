@@ -58,8 +58,7 @@ constexpr std::array kSplitO200k = {kO200k};
 constexpr std::array kSplitTekken = {kTekken};
 constexpr std::array kSplitKimiK2 = {kKimiK2};
 constexpr std::array kSplitStarcoder = {kDigit, kGpt2};
-constexpr std::array<std::string_view, 3> kSplitFalcon = {R"([\p{P}$+<=>^~|`]+)", kGpt2,
-                                                          kDigitTriple};
+constexpr std::array kSplitFalcon = {kGpt2, kDigitTriple};
 constexpr std::array<std::string_view, 4> kSplitDefault = {R"([\p{P}$+<=>^~|]+)", kGpt2,
                                                            R"(\p{N}+)", kDigitTriple};
 constexpr std::array<std::string_view, 6> kSplitDeepseekLlm = {
@@ -106,7 +105,7 @@ constexpr std::array<Named, 40> kTable = {{
     {"mpt", kGptNeoxFamily},
     {"olmo", kGptNeoxFamily},
     {"jais", kGpt2Family},
-    {"falcon", {kSplitFalcon, false, false, false}},
+    {"falcon", {kSplitFalcon, false, false, false, true}},
     {"starcoder", kStarcoderFamily},
     {"smollm", kStarcoderFamily},
     {"refact", kStarcoderFamily},

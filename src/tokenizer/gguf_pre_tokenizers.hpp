@@ -12,6 +12,7 @@ struct GgufPreTokenizer {
   bool ignore_merges = false;                // a piece that is a token is not merged
   bool adds_bos = false;                     // where the file does not say
   bool composes = false;                     // text is brought to Unicode form NFC first
+  bool isolates_punctuation = false;         // runs of punctuation are cut out before the splits
 };
 
 std::optional<GgufPreTokenizer> find_gguf_pre_tokenizer(std::string_view name);

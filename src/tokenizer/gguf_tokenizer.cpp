@@ -251,13 +251,14 @@ TokenizerParts byte_level_parts(const GgufMetadata& metadata, const Vocabulary& 
   Bpe::Options options;
   options.bytes = true;
   options.ignore_merges = pre.ignore_merges;
-  options.unknown = token_key(metadata, "unknown", vocabulary.texts.size());
+  // A byte that is no token vanishes, whatever unknown_token_id says.
   const TextTable model = table_of(vocabulary, [](TokenType type) { return !is_added(type); });
   TokenizerParts parts =
       common_parts(vocabulary, Bpe(raw_vocabulary(model), merges, options), Decoder::byte_level());
   if (pre.composes) {
     parts.normalizer.add([](std::string& text) { text = normalize(text, NormalForm::nfc); });
   }
+  if (pre.isolates_punctuation) parts.pre_tokenizer.add_punctuation_runs();
   for (const std::string_view split : pre.splits) {
     parts.pre_tokenizer.add_split(split, metadata.file(), "tokenizer.ggml.pre");
   }

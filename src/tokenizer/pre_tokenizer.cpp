@@ -194,6 +194,10 @@ void PreTokenizer::add_split(std::string_view regex, const std::string& file,
       split_at_pattern(TextPattern::regex(regex, file, field), SplitBehavior::isolated, false));
 }
 
+void PreTokenizer::add_punctuation_runs() {
+  steps_.push_back(split_at_characters(is_punctuation, SplitBehavior::contiguous));
+}
+
 void PreTokenizer::parse(const JsonSpec& spec, bool last, int depth) {
   const std::string type = spec.string("type");
   if (type == "Sequence") {

@@ -47,6 +47,9 @@ class PreTokenizer {
   // Cuts at the matches of a regular expression, each match a piece (Split, Isolated).
   void add_split(std::string_view regex, const std::string& file, const std::string& field);
 
+  // Makes each run of punctuation a piece (Punctuation, Contiguous).
+  void add_punctuation_runs();
+
   // The last step makes raw bytes of the pieces: the model has to look tokens up as bytes.
   // (tokenizer.json spells them in the byte alphabet; that is done here only where steps follow.)
   bool ends_in_bytes() const { return ends_in_bytes_; }

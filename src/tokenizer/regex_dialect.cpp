@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "tokenizer/regex.hpp"
-#include "tokenizer/unicode.hpp"
+#include "tokenizer/unicode_history.hpp"
 #include "tokenizer/utf8.hpp"
 
 namespace rbee {

@@ -1,8 +1,8 @@
-// Character properties that tokenizers ask for, by Unicode 16.0: utf8proc's tables with what later
-// versions of the standard added to them.
+// Character properties that tokenizers ask for, as Hugging Face tokenizers answers them. It is
+// built from libraries of several Unicode versions: categories are those of 16.0, punctuation that
+// of 8.0 (in the Punctuation step), case and digits those of 17.0, normal forms those of 9.0.
 #pragma once
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -16,15 +16,6 @@ enum class Category : std::uint8_t {
   // clang-format on
 };
 
-struct CategoryRange {
-  char32_t first;
-  char32_t last;
-  Category category;
-};
-
-// What Unicode 15.0 to 16.0 assigned: libraries made for Unicode 14 do not know it.
-std::span<const CategoryRange> assigned_since_unicode_14() noexcept;
-
 // "Lu" for Category::lu.
 std::string_view name(Category category) noexcept;
 
@@ -33,14 +24,14 @@ bool is_whitespace(char32_t code) noexcept;   // property White_Space
 bool is_letter(char32_t code) noexcept;       // L*
 bool is_mark(char32_t code) noexcept;         // M*
 bool is_number(char32_t code) noexcept;       // N*
-bool is_punctuation(char32_t code) noexcept;  // P*, and all ASCII punctuation
+bool is_punctuation(char32_t code) noexcept;  // P* of Unicode 8.0, and all ASCII punctuation
 bool is_word(char32_t code) noexcept;         // \w of Unicode technical standard 18, annex C
 
 // The text with every character in lower case, each by itself (no final sigma rule).
 std::string to_lower(std::string_view text);
 
 enum class NormalForm : std::uint8_t { nfc, nfd, nfkc, nfkd };
-// Unicode normalisation (Unicode standard annex 15).
+// Unicode normalisation (Unicode standard annex 15). Time grows as n log n.
 std::string normalize(std::string_view text, NormalForm form);
 
 }  // namespace rbee
