@@ -12,7 +12,7 @@ namespace {
 int low(std::uint8_t byte) { return byte & 15; }
 int high(std::uint8_t byte) { return byte >> 4; }
 
-void decode(const BlockQ4_0& block, float* y) {
+void decode(const BlockQ40& block, float* y) {
   const float d = f16_to_float(block.d);
   for (int j = 0; j < 16; ++j) {
     y[j] = d * static_cast<float>(low(block.qs[j]) - 8);
@@ -20,7 +20,7 @@ void decode(const BlockQ4_0& block, float* y) {
   }
 }
 
-void decode(const BlockQ4_1& block, float* y) {
+void decode(const BlockQ41& block, float* y) {
   const float d = f16_to_float(block.d), m = f16_to_float(block.m);
   for (int j = 0; j < 16; ++j) {
     y[j] = d * static_cast<float>(low(block.qs[j])) + m;
@@ -31,7 +31,7 @@ void decode(const BlockQ4_1& block, float* y) {
 // Bit 4 of element j, in place.
 int fifth_bit(const std::uint8_t (&qh)[4], int j) { return ((qh[j / 8] >> (j % 8)) & 1) << 4; }
 
-void decode(const BlockQ5_0& block, float* y) {
+void decode(const BlockQ50& block, float* y) {
   const float d = f16_to_float(block.d);
   for (int j = 0; j < 16; ++j) {
     y[j] = d * static_cast<float>((low(block.qs[j]) | fifth_bit(block.qh, j)) - 16);
@@ -39,7 +39,7 @@ void decode(const BlockQ5_0& block, float* y) {
   }
 }
 
-void decode(const BlockQ5_1& block, float* y) {
+void decode(const BlockQ51& block, float* y) {
   const float d = f16_to_float(block.d), m = f16_to_float(block.m);
   for (int j = 0; j < 16; ++j) {
     y[j] = d * static_cast<float>(low(block.qs[j]) | fifth_bit(block.qh, j)) + m;
@@ -47,7 +47,7 @@ void decode(const BlockQ5_1& block, float* y) {
   }
 }
 
-void decode(const BlockQ8_0& block, float* y) {
+void decode(const BlockQ80& block, float* y) {
   const float d = f16_to_float(block.d);
   for (int j = 0; j < 32; ++j) y[j] = d * static_cast<float>(block.qs[j]);
 }
@@ -122,7 +122,8 @@ void decode(const BlockQ6K& block, float* y) {
     const std::uint8_t byte = block.ql[64 * half + r % 2 * 32 + l];
     const int pair = (block.qh[32 * half + l] >> (2 * r)) & 3;
     const int q = (r < 2 ? low(byte) : high(byte)) | pair << 4;
-    y[i] = d * static_cast<float>(block.scales[i / 16]) * static_cast<float>(q - 32);
+    const std::int8_t scale = block.scales[i / 16];
+    y[i] = d * static_cast<float>(scale) * static_cast<float>(q - 32);
   }
 }
 
@@ -165,15 +166,15 @@ void dequantize_row(DType type, std::span<const std::byte> row, std::span<float>
     case DType::bf16:
       return convert16(row, out, bf16_to_float);
     case DType::q4_0:
-      return decode_blocks<BlockQ4_0>(row, out);
+      return decode_blocks<BlockQ40>(row, out);
     case DType::q4_1:
-      return decode_blocks<BlockQ4_1>(row, out);
+      return decode_blocks<BlockQ41>(row, out);
     case DType::q5_0:
-      return decode_blocks<BlockQ5_0>(row, out);
+      return decode_blocks<BlockQ50>(row, out);
     case DType::q5_1:
-      return decode_blocks<BlockQ5_1>(row, out);
+      return decode_blocks<BlockQ51>(row, out);
     case DType::q8_0:
-      return decode_blocks<BlockQ8_0>(row, out);
+      return decode_blocks<BlockQ80>(row, out);
     case DType::q2_k:
       return decode_blocks<BlockQ2K>(row, out);
     case DType::q3_k:

@@ -214,6 +214,7 @@ TEST(GgufCheckpoint, OpensALargeVocabularyAndManyTensorsInMilliseconds) {
   GgufImage image;
   image.set("general.architecture", "test");
   std::vector<std::string> tokens;
+  tokens.reserve(256000);
   for (int i = 0; i < 256000; ++i) tokens.push_back("token" + std::to_string(i));
   image.set_strings("tokenizer.ggml.tokens", tokens);
   for (int i = 0; i < 1000; ++i) {

@@ -1,35 +1,35 @@
 // The blocks of the quantised types, byte for byte as in a GGUF file. Data in a file need not be
 // aligned for them: copy a block out before use. d, m and dmin are float16 unless said otherwise;
-// y is the value of an element and q its code.
+// y is the value of an element and q its code. BlockQ40 is that of Q4_0, and so on.
 // Layouts: https://github.com/ggml-org/ggml/blob/master/src/ggml-common.h
 #pragma once
 #include <cstdint>
 
 namespace rbee {
 
-struct BlockQ4_0 {  // 32 elements: y = d (q - 8)
+struct BlockQ40 {  // 32 elements: y = d (q - 8)
   std::uint16_t d;
   std::uint8_t qs[16];  // low nibble of byte j: element j; high nibble: element j + 16
 };
 
-struct BlockQ4_1 {  // 32 elements: y = d q + m
+struct BlockQ41 {  // 32 elements: y = d q + m
   std::uint16_t d, m;
   std::uint8_t qs[16];  // as Q4_0
 };
 
-struct BlockQ5_0 {  // 32 elements: y = d (q - 16)
+struct BlockQ50 {  // 32 elements: y = d (q - 16)
   std::uint16_t d;
   std::uint8_t qh[4];   // bit j, little-endian: bit 4 of element j
   std::uint8_t qs[16];  // the low four bits, as Q4_0
 };
 
-struct BlockQ5_1 {  // 32 elements: y = d q + m
+struct BlockQ51 {  // 32 elements: y = d q + m
   std::uint16_t d, m;
   std::uint8_t qh[4];
   std::uint8_t qs[16];
 };
 
-struct BlockQ8_0 {  // 32 elements: y = d q
+struct BlockQ80 {  // 32 elements: y = d q
   std::uint16_t d;
   std::int8_t qs[32];
 };
@@ -75,8 +75,8 @@ struct BlockQ8K {  // 256 elements: y = d q
   std::int16_t bsums[16];  // sums of 16 codes each, which products with the K types use
 };
 
-static_assert(sizeof(BlockQ4_0) == 18 && sizeof(BlockQ4_1) == 20);
-static_assert(sizeof(BlockQ5_0) == 22 && sizeof(BlockQ5_1) == 24 && sizeof(BlockQ8_0) == 34);
+static_assert(sizeof(BlockQ40) == 18 && sizeof(BlockQ41) == 20);
+static_assert(sizeof(BlockQ50) == 22 && sizeof(BlockQ51) == 24 && sizeof(BlockQ80) == 34);
 static_assert(sizeof(BlockQ2K) == 84 && sizeof(BlockQ3K) == 110 && sizeof(BlockQ4K) == 144);
 static_assert(sizeof(BlockQ5K) == 176 && sizeof(BlockQ6K) == 210 && sizeof(BlockQ8K) == 292);
 
