@@ -25,11 +25,20 @@
 namespace rbee {
 namespace {
 
+// A little more careful than the model's own distribution, as people expect of a chat.
+SamplingParams chat_defaults() {
+  SamplingParams sampling;
+  sampling.temperature = 0.7F;
+  sampling.top_p = 0.95F;
+  sampling.min_p = 0.05F;
+  return sampling;
+}
+
 struct RunOptions {
   ModelOptions model;
   std::string prompt;
   std::string system;
-  SamplingParams sampling{.temperature = 0.7F, .top_p = 0.95F, .min_p = 0.05F};
+  SamplingParams sampling = chat_defaults();
   std::uint64_t seed = 0;
   bool has_seed = false;
   int max_tokens = -1;
@@ -92,10 +101,11 @@ class Chat {
 
   Answer generate(std::vector<TokenId> prompt, bool quiet) {
     const auto ends = model_.tokenizer->end_ids();
-    GenerationRequest request{.prompt = std::move(prompt),
-                              .sampling = options_.sampling,
-                              .max_tokens = options_.max_tokens,
-                              .end_ids = {ends.begin(), ends.end()}};
+    GenerationRequest request;
+    request.prompt = std::move(prompt);
+    request.sampling = options_.sampling;
+    request.max_tokens = options_.max_tokens;
+    request.end_ids.assign(ends.begin(), ends.end());
     if (options_.has_seed) request.sampling.seed = options_.seed;
     auto tokens = engine_.submit(std::move(request));
     if (!tokens) throw std::runtime_error("the conversation is longer than the context");
@@ -190,7 +200,11 @@ int converse(Chat& chat) {
 
 int run_chat(const RunOptions& options) {
   LoadedModel model = load(options.model, true);
-  Engine engine(*model.backend, *model.model, {.max_context = options.context, .max_sequences = 1});
+  EngineOptions engine_options;
+  engine_options.max_context = options.context;
+  engine_options.max_sequences = 1;
+  engine_options.n_vocab_valid = model.tokenizer->vocab_size();
+  Engine engine(*model.backend, *model.model, engine_options);
   Chat chat(options, model, engine);
   const bool terminal = ::isatty(STDIN_FILENO) != 0 && ::isatty(STDOUT_FILENO) != 0;
   if (!options.prompt.empty()) {

@@ -26,7 +26,7 @@ namespace {
 
 struct ServeOptions {
   ModelOptions model;
-  ServerOptions server{.port = 8080};
+  ServerOptions server;
   EngineOptions engine;
   std::string bind;
   std::string token_file;
@@ -111,8 +111,10 @@ void load_and_serve(const ServeOptions& options, Server& server, Serving& servin
     server.set_progress(done, total);
   };
   serving.model = load_model(path, load);
+  EngineOptions engine_options = options.engine;
+  engine_options.n_vocab_valid = serving.model.tokenizer->vocab_size();
   serving.engine =
-      std::make_unique<Engine>(*serving.model.backend, *serving.model.model, options.engine);
+      std::make_unique<Engine>(*serving.model.backend, *serving.model.model, engine_options);
   const std::string name = model_name(options.model.model, path);
   server.set_model({.name = name,
                     .aliases = {options.server.model_ref, path.string()},
@@ -214,6 +216,7 @@ void add_engine_options(CLI::App& command, EngineOptions& engine) {
 
 void add_serve(CLI::App& app, Command& selected) {
   auto options = std::make_shared<ServeOptions>();
+  options->server.port = 8080;
   CLI::App* command =
       app.add_subcommand("serve", "Serve a model over HTTP (also what flags alone mean)");
   add_model_options(*command, options->model, ModelFlag::option);
