@@ -3,6 +3,7 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <chrono>
 #include <string_view>
 #include <utility>
 
@@ -32,6 +33,11 @@ cpu::Isa choose_isa(std::string_view wanted) {
                      known);
 }
 
+int thread_count(const BackendOptions& options) {
+  const int threads = options.threads > 0 ? options.threads : cpu::usable_cores();
+  return std::min(threads, cpu::ThreadPool::kMostThreads);
+}
+
 // Denormals count as zero while this lives: they are slow, and the dot product instructions flush
 // them anyway. Set on every worker, so that a result does not depend on who computes it.
 class FlushDenormals {
@@ -51,8 +57,9 @@ class FlushDenormals {
 CpuBackend::CpuBackend(const BackendOptions& options)
     : options_(options),
       isa_(choose_isa(options.cpu_isa)),
-      pool_(options.threads > 0 ? options.threads : cpu::usable_cores()),
+      pool_(thread_count(options)),
       team_(pool_.size()),
+      team_size_(pool_.size()),
       shared_(cpu::HugeMemory::reserve(kSharedScratch, "activations")) {
   for (int worker = 0; worker < pool_.size(); ++worker) {
     own_.push_back(cpu::HugeMemory::reserve(kOwnScratch, "activations"));
@@ -135,9 +142,13 @@ std::span<const float> CpuBackend::host_logits() {
 }
 
 std::span<const float> CpuBackend::run(const Batch& batch, Forward forward) {
-  team_.reset();
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  const int workers = team_size_.choose(batch.n_tokens());
+  team_.reset(workers);
   failure_ = nullptr;
-  pool_.run([&](int worker) { work(worker, batch, forward); });
+  pool_.run(workers, [&](int worker) { work(worker, batch, forward); });
+  team_size_.note(std::chrono::duration<double>(Clock::now() - start).count(), team_.sleeps());
   if (failure_) {
     try {
       std::rethrow_exception(std::exchange(failure_, nullptr));

@@ -22,6 +22,7 @@
 #include "backend/cpu/kernels/isa.hpp"
 #include "backend/cpu/kv_cache.hpp"
 #include "backend/cpu/team.hpp"
+#include "backend/cpu/team_size.hpp"
 #include "backend/cpu/thread_pool.hpp"
 #include "backend/cpu/weight_store.hpp"
 
@@ -64,6 +65,7 @@ class CpuBackend final : public Backend {
   cpu::Isa isa_;
   cpu::ThreadPool pool_;
   cpu::Team team_;
+  cpu::TeamSize team_size_;
   cpu::WeightStore weights_;
   std::size_t rounded_values_ = 0;  // of matrices that meet rounded activations
   std::size_t exact_values_ = 0;    // of the others

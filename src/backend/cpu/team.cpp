@@ -2,20 +2,23 @@
 
 namespace rbee::cpu {
 
-Team::Team(int workers)
-    : size_(workers),
-      claims_(std::make_unique<Counter[]>(static_cast<std::size_t>(kPhases * workers))),
-      groups_(std::make_unique<Counter[]>(static_cast<std::size_t>(kGroupsPerWorker * workers))) {}
+Team::Team(int most)
+    : most_(most),
+      size_(most),
+      claims_(std::make_unique<Counter[]>(static_cast<std::size_t>(kPhases * most))),
+      groups_(std::make_unique<Counter[]>(static_cast<std::size_t>(kGroupsPerWorker * most))) {}
 
-void Team::reset() noexcept {
+void Team::reset(int workers) noexcept {
+  size_ = workers;
+  sleeps_.store(0, std::memory_order_relaxed);
   arrived_.store(0, std::memory_order_relaxed);
   aborted_.store(false, std::memory_order_relaxed);
   clear_claims(kPhases);
-  for (int i = 0; i < kGroupsPerWorker * size_; ++i) group(i).store(0, std::memory_order_relaxed);
+  for (int i = 0; i < kGroupsPerWorker * most_; ++i) group(i).store(0, std::memory_order_relaxed);
 }
 
 void Team::clear_claims(int phases) noexcept {
-  for (int i = 0; i < phases * size_; ++i) {
+  for (int i = 0; i < phases * most_; ++i) {
     claims_[static_cast<std::size_t>(i)].value.store(0, std::memory_order_relaxed);
   }
 }
@@ -31,7 +34,7 @@ void Team::meet(int phases) {
     ++meetings_;
     advance(epoch_);
   } else {
-    wait_while(epoch_, epoch, kSpinInStep);
+    if (wait_while(epoch_, epoch, kSpinInStep)) sleeps_.fetch_add(1, std::memory_order_relaxed);
   }
   if (aborted_.load(std::memory_order_acquire)) throw StepAborted{};
 }
@@ -42,7 +45,7 @@ void Team::abort() noexcept {
 }
 
 int Team::claim(int phase, int owner) noexcept {
-  const auto index = static_cast<std::size_t>(phase * size_ + owner);
+  const auto index = static_cast<std::size_t>(phase * most_ + owner);
   return static_cast<int>(claims_[index].value.fetch_add(1, std::memory_order_relaxed));
 }
 

@@ -14,12 +14,13 @@ struct StepAborted {};
 
 class Team {
  public:
-  explicit Team(int workers);
+  // most: workers of the largest step.
+  explicit Team(int most);
 
   int size() const noexcept { return size_; }
 
-  // Makes the team ready for a step. No worker may be in one.
-  void reset() noexcept;
+  // Makes the team ready for a step of so many workers. None may be in one.
+  void reset(int workers) noexcept;
 
   // Returns when all workers have come; what they wrote before is visible then, and all shares are
   // unclaimed again (phases: how many were used since the last meeting). Throws StepAborted.
@@ -30,6 +31,8 @@ class Team {
 
   // Number of barriers since the start.
   std::uint64_t meetings() const noexcept { return meetings_; }
+  // How often a worker fell asleep at a barrier, in this step.
+  int sleeps() const noexcept { return sleeps_.load(std::memory_order_relaxed); }
 
   // Shares of work between two meetings: chunk numbers 0, 1, .. of a worker's share in a phase,
   // each given out once. kPhases phases are at hand between two meetings.
@@ -48,13 +51,15 @@ class Team {
   };
   void clear_claims(int phases) noexcept;
 
+  const int most_;
   int size_;
-  std::unique_ptr<Counter[]> claims_;  // [kPhases][size_]
-  std::unique_ptr<Counter[]> groups_;  // [kGroupsPerWorker * size_]
+  std::unique_ptr<Counter[]> claims_;  // [kPhases][most_]
+  std::unique_ptr<Counter[]> groups_;  // [kGroupsPerWorker * most_]
   std::uint64_t meetings_ = 0;
   alignas(kNoSharing) std::atomic<std::uint32_t> epoch_{0};
   alignas(kNoSharing) std::atomic<std::uint32_t> arrived_{0};
   alignas(kNoSharing) std::atomic<bool> aborted_{false};
+  std::atomic<int> sleeps_{0};
 };
 
 }  // namespace rbee::cpu

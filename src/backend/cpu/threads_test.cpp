@@ -28,6 +28,20 @@ TEST(ThreadPool, RunsEveryWorkerOnceAJob) {
   }
 }
 
+// Workers left out of a job must not be in it, nor lost for the next.
+TEST(ThreadPool, RunsAsManyAsWanted) {
+  constexpr int kThreads = 4;
+  ThreadPool pool(kThreads);
+  for (int job = 0; job < 300; ++job) {
+    const int workers = 1 + job * 7 % kThreads;
+    std::vector<int> runs(kThreads);
+    pool.run(workers, [&](int worker) { ++runs[static_cast<std::size_t>(worker)]; });
+    for (int w = 0; w < kThreads; ++w) {
+      EXPECT_EQ(runs[static_cast<std::size_t>(w)], w < workers ? 1 : 0);
+    }
+  }
+}
+
 TEST(Team, NobodyPassesBeforeAllHaveCome) {
   constexpr int kThreads = 4;
   constexpr int kRounds = 200;
@@ -50,7 +64,7 @@ TEST(Team, AbortFreesThoseWhoWaitAndThoseWhoCome) {
   ThreadPool pool(kThreads);
   Team team(kThreads);
   for (int round = 0; round < 50; ++round) {
-    team.reset();
+    team.reset(kThreads);
     std::atomic<int> aborted{0};
     pool.run([&](int worker) {
       try {
@@ -81,7 +95,7 @@ class WorkerTest : public ::testing::Test {
 TEST_F(WorkerTest, SplitDoesEveryUnitOnce) {
   for (const int n : {0, 1, 3, 4, 17, 1000}) {
     std::vector<std::atomic<int>> done(static_cast<std::size_t>(n));
-    team.reset();
+    team.reset(kThreads);
     pool.run([&](int index) {
       Worker worker = make(index);
       for (int phase = 0; phase < 3 * Team::kPhases; ++phase) {
@@ -103,7 +117,7 @@ TEST_F(WorkerTest, BarriersComeWhereDataIsPassedOn) {
   const Range range_a = Range::of(a, kN * sizeof(int));
   const Range range_b = Range::of(b, kN * sizeof(int));
   std::fill_n(a, kN, 1);
-  team.reset();
+  team.reset(kThreads);
   const auto before = team.meetings();
   pool.run([&](int index) {
     Worker worker = make(index);
@@ -123,7 +137,7 @@ TEST_F(WorkerTest, BarriersComeWhereDataIsPassedOn) {
 }
 
 TEST_F(WorkerTest, ReadingTogetherAndOwnMemoryNeedNoBarrier) {
-  team.reset();
+  team.reset(kThreads);
   const auto before = team.meetings();
   pool.run([&](int index) {
     Worker worker = make(index);

@@ -7,12 +7,15 @@
 namespace rbee::cpu {
 
 // Returns once word differs from old, with acquire order. Spins for about this long, then sleeps
-// until wake_all.
-void wait_while(const std::atomic<std::uint32_t>& word, std::uint32_t old,
+// until advance; returns whether it slept.
+bool wait_while(const std::atomic<std::uint32_t>& word, std::uint32_t old,
                 std::chrono::nanoseconds spin);
 
 // Adds one to word, with release order, and wakes all who sleep on it.
 void advance(std::atomic<std::uint32_t>& word);
+
+// Sets word, with release order, and wakes all who sleep on it.
+void publish(std::atomic<std::uint32_t>& word, std::uint32_t value);
 
 // Long enough for another worker to finish its part of an operation, short against what a
 // descheduled worker costs anyway.
