@@ -141,15 +141,15 @@ void split_words(Pieces& pieces) {
   pieces.ranges = std::move(out);
 }
 
-// Rebuilds the text piece by piece; rewrite(piece, is_first) gives the new text of each.
+// Rebuilds the text piece by piece; rewrite(piece, is_first) gives the new text of each. The first
+// is the one where the text begins, if it is still there.
 template <class F>
 void rewrite_pieces(Pieces& pieces, F rewrite) {
   std::string text;
   text.reserve(pieces.text.size() + pieces.ranges.size());
-  bool first = true;
   for (Pieces::Range& range : pieces.ranges) {
     const std::size_t begin = text.size();
-    text += rewrite(pieces.view(range), std::exchange(first, false));
+    text += rewrite(pieces.view(range), range.begin == 0);
     range = {begin, text.size()};
   }
   pieces.text = std::move(text);

@@ -34,9 +34,10 @@ std::string category_members(std::string_view prefix) {
 std::string word_members() {
   return category_members("L") + category_members("M") + category_members("Nd") +
          category_members("Nl") + category_members("Pc") +
-         R"(\x{b2}\x{b3}\x{b9}\x{bc}-\x{be}\x{24b6}-\x{24e9}\x{1f130}-\x{1f149})"
-         R"(\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})";
+         R"(\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})";
 }
+// What \w takes besides where it is not in a class: Latin-1 fractions and superscripts.
+constexpr std::string_view kBareWordMembers = R"(\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})";
 
 std::string property_members(std::string_view property) {
   struct Script {
@@ -135,13 +136,15 @@ class Translator {
     if (at_ + 1 < pattern_.size() && (pattern_[at_ + 1] == 'b' || pattern_[at_ + 1] == 'B')) {
       const bool boundary = pattern_[at_ + 1] == 'b';
       at_ += 2;
-      const std::string word = fmt::format("[{}]", word_members());
+      const std::string word = fmt::format("[{}{}]", word_members(), kBareWordMembers);
       const std::string_view form =
           boundary ? "(?:(?<={0})(?!{0})|(?<!{0})(?={0}))" : "(?:(?<={0})(?={0})|(?<!{0})(?!{0}))";
       return fmt::format(fmt::runtime(form), word);
     }
-    const Members members = escape();
+    const bool word = next_is("\\w") || next_is("\\W");
+    Members members = escape();
     if (members.text.empty()) return std::move(plain_);
+    if (word) members.text += kBareWordMembers;
     return fmt::format("[{}{}]", members.negated ? "^" : "", members.text);
   }
 
