@@ -197,6 +197,10 @@ TEST(ChatTemplateLimits, StopEndlessWork) {
            "{{ ('a' * 1000000).replace('', 'b' * 1000) }}",
            "{% set s = 'ab' * 500000 %}{% for i in range(99999) %}{% if s.find('ac') > 0 %}{% "
            "endif %}{% endfor %}",
+           "{% set a = 'a' * 1000000 %}{% set b = 'a' * 500000 ~ 'b' %}{% for i in range(99999) "
+           "%}{% set c = "
+           "[a.find(b), a.rfind('b' ~ b), b in a, a.replace(b, ''), a.rsplit(b)] %}{% endfor %}",
+           "{% for i in range(9999) %}{% set x = ('a' * 99999) | wordwrap(1) %}{% endfor %}",
            "{% set n = namespace() %}{% set n.self = n %}{{ n }}",
            "{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}",
        }) {

@@ -87,6 +87,11 @@ std::vector<std::string_view> wrap_chunks(std::string_view line, bool at_hyphens
   return chunks;
 }
 
+// Looks at no more characters than `limit`: a long word is cut many times.
+bool is_longer(std::string_view text, std::size_t limit) {
+  return byte_offset(text, limit) < text.size();
+}
+
 struct WrapOptions {
   std::size_t width;
   bool break_long_words, break_on_hyphens;
@@ -102,14 +107,12 @@ std::vector<std::string> wrap_line(std::string_view line, const WrapOptions& opt
     std::vector<std::string_view> current;
     std::size_t used = 0;
     if (!lines.empty() && is_blank(chunks.back())) chunks.pop_back();
-    while (!chunks.empty()) {
-      const std::size_t length = count_code_points(chunks.back());
-      if (used + length > options.width) break;
+    while (!chunks.empty() && !is_longer(chunks.back(), options.width - used)) {
       current.push_back(chunks.back());
+      used += count_code_points(chunks.back());
       chunks.pop_back();
-      used += length;
     }
-    if (!chunks.empty() && count_code_points(chunks.back()) > options.width) {
+    if (!chunks.empty() && is_longer(chunks.back(), options.width)) {
       std::string_view& word = chunks.back();
       if (options.break_long_words) {
         const std::size_t room = byte_offset(word, std::max<std::size_t>(options.width - used, 1));
@@ -142,7 +145,7 @@ Value filter_wordwrap(Runtime& runtime, const Value& target, Args& args) {
   std::string out;
   bool is_first = true;
   for (const std::string_view line : split_lines(text, false)) {
-    runtime.spend_bytes(line.size());
+    runtime.spend(1 + line.size() / 8);  // in the worst case each character is a line
     if (!std::exchange(is_first, false)) out += separator;
     bool first_part = true;
     for (const std::string& part : wrap_line(line, options)) {

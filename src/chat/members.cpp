@@ -55,6 +55,7 @@ Value attribute(Runtime& runtime, const Value& object, std::string_view name) {
       if (name == "imag") return Value(0.0);
       break;
     case Kind::space:
+      runtime.spend(object.as<Namespace>().attributes.size() / 8);
       if (const Value* value = object.as<Namespace>().find(name)) return *value;
       break;
     default:

@@ -19,12 +19,12 @@ class Runtime {
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
 
-  // Work done: a step is one evaluation, or touching some hundred bytes. Fails at the limit.
+  // Work done: a step is one evaluation, or touching some dozen bytes. Fails at the limit.
   void spend(std::size_t steps = 1) {
     steps_ += steps;
     if (steps_ > limits_.max_steps) fail_steps();
   }
-  void spend_bytes(std::size_t bytes) { spend(1 + bytes / 256); }
+  void spend_bytes(std::size_t bytes) { spend(1 + bytes / 64); }
 
   // Memory that is about to be used: fails when it would go over the limit.
   void require(std::size_t bytes) const {

@@ -67,6 +67,9 @@ Value filter_first(Runtime& runtime, const Value& target, Args& args) {
 Value filter_last(Runtime& runtime, const Value& target, Args& args) {
   const Parameters none("last", args, {});
   if (target.is_sequence() && !target.items().empty()) return target.items().back();
+  if (target.is_string() && !target.text().empty()) {
+    return get_item(runtime, target, Value(std::int64_t{-1}));
+  }
   std::vector<Value> items;
   if (!reversed(runtime, target, items)) {
     throw Failure("'" + std::string(type_name(target)) + "' object is not reversible");
@@ -98,18 +101,16 @@ Value filter_list(Runtime& runtime, const Value& target, Args& args) {
 
 Value filter_reverse(Runtime& runtime, const Value& target, Args& args) {
   const Parameters none("reverse", args, {});
+  if (target.is_string()) {
+    return get_slice(runtime, target, Value::none(), Value::none(), Value(std::int64_t{-1}));
+  }
   std::vector<Value> items;
   if (!reversed(runtime, target, items)) {
     items = to_vector(runtime, target);
     std::reverse(items.begin(), items.end());
     return runtime.list(std::move(items));
   }
-  if (!target.is_string()) {
-    return make_list_iterator(runtime, std::move(items));
-  }
-  std::string text;
-  for (const Value& item : items) text += item.text();
-  return runtime.string(std::move(text), target.string().markup);
+  return make_list_iterator(runtime, std::move(items));
 }
 
 Value filter_sort(Runtime& runtime, const Value& target, Args& args) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "chat/builtins.hpp"
+#include "chat/text_search.hpp"
 #include "chat/unicode.hpp"
 #include "chat/value_ops.hpp"
 
@@ -55,7 +56,7 @@ Parts split_space_backwards(std::string_view text, std::int64_t limit) {
 Parts split_at(std::string_view text, std::string_view separator, std::int64_t limit) {
   Parts parts;
   while (limit < 0 || static_cast<std::int64_t>(parts.size()) < limit) {
-    const std::size_t at = text.find(separator);
+    const std::size_t at = find_text(text, separator);
     if (at == std::string_view::npos) break;
     parts.push_back(text.substr(0, at));
     text.remove_prefix(at + separator.size());
@@ -64,15 +65,14 @@ Parts split_at(std::string_view text, std::string_view separator, std::int64_t l
   return parts;
 }
 
+// The same from the end; the parts come out last first.
 Parts split_at_backwards(std::string_view text, std::string_view separator, std::int64_t limit) {
-  Parts parts;
-  while (limit < 0 || static_cast<std::int64_t>(parts.size()) < limit) {
-    const std::size_t at = text.rfind(separator);
-    if (at == std::string_view::npos) break;
-    parts.push_back(text.substr(at + separator.size()));
-    text = text.substr(0, at);
+  const std::string mirrored = reversed_bytes(text);
+  Parts parts = split_at(mirrored, reversed_bytes(separator), limit);
+  for (std::string_view& part : parts) {
+    const auto offset = static_cast<std::size_t>(part.data() - mirrored.data());
+    part = text.substr(text.size() - offset - part.size(), part.size());
   }
-  parts.push_back(text);
   return parts;
 }
 
@@ -97,6 +97,7 @@ Value method_split(Runtime& runtime, const Value& self, Args& args) {
   } else {
     const std::string_view separator = require_text(*given[0], "split");
     if (separator.empty()) throw Failure("empty separator");
+    spend_search(runtime, text, separator);
     parts =
         backwards ? split_at_backwards(text, separator, limit) : split_at(text, separator, limit);
   }
@@ -130,11 +131,11 @@ std::string interleave(Runtime& runtime, std::string_view text, std::string_view
 
 std::string replace_all(Runtime& runtime, std::string_view text, std::string_view from,
                         std::string_view to, std::int64_t count) {
-  runtime.spend_bytes(text.size());
+  spend_search(runtime, text, from);
   if (from.empty()) return interleave(runtime, text, to, count);
   std::string out;
   for (; count != 0; --count) {
-    const std::size_t at = text.find(from);
+    const std::size_t at = find_text(text, from);
     if (at == std::string_view::npos) break;
     runtime.require(out.size() + at + to.size());
     out.append(text.substr(0, at)).append(to);

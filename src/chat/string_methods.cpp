@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "chat/builtins.hpp"
+#include "chat/text_search.hpp"
 #include "chat/unicode.hpp"
 #include "chat/value_ops.hpp"
 
@@ -155,11 +156,11 @@ std::int64_t find_in(Runtime& runtime, const Value& self, Args& args, bool last)
   refuse_names(args, "find");
   const Parameters given("find", args, {"sub", "start", "end"}, 1);
   const std::string_view needle = require_text(*given[0], "find");
-  runtime.spend_bytes(self.text().size());
+  spend_search(runtime, self.text(), needle);
   std::string_view text;
   std::size_t offset = 0;
   if (!bounded(self, given, 1, text, offset)) return -1;
-  const std::size_t at = last ? text.rfind(needle) : text.find(needle);
+  const std::size_t at = last ? find_last_text(text, needle) : find_text(text, needle);
   if (at == std::string_view::npos) return -1;
   return static_cast<std::int64_t>(offset + count_code_points(text.substr(0, at)));
 }
@@ -180,13 +181,13 @@ Value method_count(Runtime& runtime, const Value& self, Args& args) {
   refuse_names(args, "count");
   const Parameters given("count", args, {"sub", "start", "end"}, 1);
   const std::string_view needle = require_text(*given[0], "count");
-  runtime.spend_bytes(self.text().size());
+  spend_search(runtime, self.text(), needle);
   std::string_view text;
   std::size_t offset = 0;
   if (!bounded(self, given, 1, text, offset)) return Value(std::int64_t{0});
   if (needle.empty()) return Value(static_cast<std::int64_t>(count_code_points(text)) + 1);
   std::int64_t count = 0;
-  for (std::size_t at = 0; (at = text.find(needle, at)) != std::string_view::npos; ++count) {
+  for (std::size_t at = 0; (at = find_text(text, needle, at)) != std::string_view::npos; ++count) {
     at += needle.size();
   }
   return Value(count);
@@ -248,8 +249,8 @@ Value method_partition(Runtime& runtime, const Value& self, Args& args) {
   const std::string_view separator = require_text(*given[0], "partition");
   if (separator.empty()) throw Failure("empty separator");
   const std::string_view text = self.text();
-  runtime.spend_bytes(text.size());
-  const std::size_t at = last ? text.rfind(separator) : text.find(separator);
+  spend_search(runtime, text, separator);
+  const std::size_t at = last ? find_last_text(text, separator) : find_text(text, separator);
   const auto make = [&](std::string_view part) {
     return same_kind(runtime, self, std::string(part));
   };

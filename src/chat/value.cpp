@@ -80,7 +80,10 @@ const Value* Dict::find(std::string_view key) const {
 }
 
 const Value* Dict::find(Runtime& runtime, const Value& key) const {
-  if (key.is_string()) return find(key.text());
+  if (key.is_string()) {
+    runtime.spend_bytes(key.text().size());
+    return find(key.text());
+  }
   key_order(runtime, key, key);  // fails when the key cannot be hashed, whatever the dict holds
   if (sorted.empty()) {
     for (const Entry& entry : entries) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "chat/text_search.hpp"
 #include "chat/unicode.hpp"
 
 namespace rbee::jinja {
@@ -162,8 +163,8 @@ bool contains(Runtime& runtime, const Value& container, const Value& item) {
       throw Failure("'in <string>' requires string as left operand, not " +
                     std::string(type_name(item)));
     }
-    runtime.spend_bytes(container.text().size());
-    return container.text().find(item.text()) != std::string_view::npos;
+    spend_search(runtime, container.text(), item.text());
+    return find_text(container.text(), item.text()) != std::string_view::npos;
   }
   if (container.is(Kind::dict)) return container.as<Dict>().find(runtime, item) != nullptr;
   const auto items = iterate(runtime, container);
@@ -197,6 +198,7 @@ int key_order(Runtime& runtime, const Value& a, const Value& b) {
     case 4:
       return sign(a.object() < b.object(), b.object() < a.object());
     case 5:
+      runtime.spend_bytes(std::min(a.text().size(), b.text().size()));
       return key_order(a.text(), b.text());
     default:
       return 0;
