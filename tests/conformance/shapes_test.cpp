@@ -64,8 +64,10 @@ std::vector<Shape> shapes() {
 }
 
 std::vector<std::int32_t> prompt_of(const Shape& shape) {
-  std::vector<std::int32_t> tokens;
-  for (int i = 0; i < shape.prompt; ++i) tokens.push_back((i * 7 + i * i * 3) % shape.model.vocab);
+  std::vector<std::int32_t> tokens(static_cast<std::size_t>(shape.prompt));
+  for (int i = 0; i < shape.prompt; ++i) {
+    tokens[static_cast<std::size_t>(i)] = (i * 7 + i * i * 3) % shape.model.vocab;
+  }
   return tokens;
 }
 
