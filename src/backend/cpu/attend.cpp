@@ -52,6 +52,12 @@ void check(const AttendCall& call) {
                        std::to_string(p.head_dim) + " on a cache of " +
                        std::to_string(shape.n_kv_heads) + " of " + std::to_string(shape.head_dim));
   }
+  const int columns = (p.n_heads + 2 * p.n_kv_heads) * p.head_dim;
+  if (p.n_heads % p.n_kv_heads != 0 || call.qkv.cols != columns) {
+    throw BackendError("attention of " + std::to_string(p.n_heads) + " heads on " +
+                       std::to_string(p.n_kv_heads) + " needs " + std::to_string(columns) +
+                       " columns, found " + std::to_string(call.qkv.cols));
+  }
   const Batch& batch = call.batch;
   for (int s = 0; s < batch.n_seqs(); ++s) {
     const int begin = at(batch.seq_begin, s);
