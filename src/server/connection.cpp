@@ -103,6 +103,7 @@ asio::awaitable<bool> Connection::serve_one() {
   framing_.head_request = parser.get().method() == http::verb::head;
   const std::string problem = read_head(parser.get(), request_);
   if (!problem.empty()) {
+    framing_.keep_alive = false;  // who knows what the next bytes mean
     const bool more = co_await send(http_error(request_.path, 400, problem));
     co_return more;
   }

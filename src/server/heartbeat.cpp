@@ -41,7 +41,9 @@ Heartbeat::Heartbeat(const Service& service) : service_(service) {
   thread_ = std::thread([this] { run(); });
 }
 
-Heartbeat::~Heartbeat() {
+Heartbeat::~Heartbeat() { stop(); }
+
+void Heartbeat::stop() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;

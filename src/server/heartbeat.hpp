@@ -14,12 +14,14 @@ class Heartbeat {
  public:
   // Starts the thread that posts, if the options name somebody to post to.
   explicit Heartbeat(const Service& service);
-  ~Heartbeat();  // aborts what is under way
+  ~Heartbeat();  // stop()
   Heartbeat(const Heartbeat&) = delete;
   Heartbeat& operator=(const Heartbeat&) = delete;
 
   // Posts the ready callback and a heartbeat at once.
   void model_ready();
+  // Aborts what is under way, and posts no more.
+  void stop();
 
  private:
   void run();

@@ -195,7 +195,7 @@ void Server::Impl::stop() {
     std::unique_lock idle_lock(idle_mutex);
     idle.wait_for(idle_lock, service.options.limits.drain_timeout, [this] { return is_idle; });
   }
-  heartbeat.reset();
+  heartbeat->stop();
   asio::post(io, [this] {
     sweep_timer.cancel();
     for (Connection* connection : connections) connection->close();

@@ -24,6 +24,7 @@ void ServingStatus::set_progress(const LoadProgress& progress) {
 
 void ServingStatus::set_model(ServedModel model) {
   model_ = std::make_unique<const ServedModel>(std::move(model));
+  published_.store(model_.get(), std::memory_order_release);
   ServingState expected = ServingState::loading;  // not when the server stops already
   state_.compare_exchange_strong(expected, ServingState::ready, std::memory_order_acq_rel);
   notify();

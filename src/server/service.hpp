@@ -30,10 +30,10 @@ class ServingStatus {
   ServingState state() const { return state_.load(std::memory_order_acquire); }
   // Null unless ready (and then valid until the server has stopped).
   const ServedModel* model() const {
-    return state() == ServingState::ready ? model_.get() : nullptr;
+    return state() == ServingState::ready ? any_model() : nullptr;
   }
   // The same also while stopping, for what is in flight.
-  const ServedModel* any_model() const { return model_.get(); }
+  const ServedModel* any_model() const { return published_.load(std::memory_order_acquire); }
   LoadProgress progress() const;
   std::string failure() const;
 
@@ -52,6 +52,7 @@ class ServingStatus {
 
   std::atomic<ServingState> state_{ServingState::loading};
   std::unique_ptr<const ServedModel> model_;
+  std::atomic<const ServedModel*> published_{nullptr};
   mutable std::mutex mutex_;
   LoadProgress progress_;
   std::string failure_;

@@ -163,7 +163,7 @@ class Client {
     if (result.status == 100) return result;
     if (to_head || result.status == 204) {
       result.complete = true;
-    } else if (result.headers["transfer-encoding"] == "chunked") {
+    } else if (result.headers.contains("transfer-encoding")) {
       read_chunks(result);
     } else if (result.headers.contains("content-length")) {
       read_length(result, std::stoul(result.headers["content-length"]));
