@@ -15,14 +15,6 @@ scripts/fetch_model.sh
 [[ -x scripts/fetch_test_vocabularies.sh ]] && scripts/fetch_test_vocabularies.sh
 export RBEE_TEST_VOCABULARIES="${XDG_CACHE_HOME:-$HOME/.cache}/llm-worker-rbee/test-vocabularies"
 
-step "Python clients for the end-to-end tests"
-venv=build/e2e-venv
-if [[ ! -x $venv/bin/pytest ]] || ! cmp -s tests/e2e/requirements.txt "$venv/requirements.txt"; then
-  python3 -m venv "$venv" || fail "cannot make a Python environment" "apt-get install python3-venv"
-  "$venv/bin/pip" install -q -r tests/e2e/requirements.txt || fail "pip install failed" "Check the network or PIP_INDEX_URL, then run this again."
-  cp tests/e2e/requirements.txt "$venv/requirements.txt"
-fi
-
 step "Build (release)"
 build release all
 scripts/check_kernel_symbols.sh build/release

@@ -52,7 +52,10 @@ TEST(Json, KeepsKeyOrderAndLimitsDepth) {
   EXPECT_EQ(dump_json(parse_json(R"({"b":1,"a":[true,null]})")), R"({"b":1,"a":[true,null]})");
   EXPECT_THROW(parse_json("{"), JsonError);
   EXPECT_THROW(parse_json(std::string(100, '[')), JsonError);
-  EXPECT_NO_THROW(parse_json(R"("[[[[[[[[[[[[[[[[[[[[[[")", 2));
+  EXPECT_NO_THROW(parse_json(R"("[[[[[[[[[[[[[[[[[[[[[[")", {.max_depth = 2}));
+  EXPECT_NO_THROW(parse_json("[1,2,3,4]", {.max_members = 2}));
+  EXPECT_NO_THROW(parse_json(R"({"a":",,,","b":[1,2,3]})", {.max_members = 2}));
+  EXPECT_THROW(parse_json(R"({"a":1,"b":2,"c":3})", {.max_members = 2}), JsonError);
   EXPECT_THROW(parse_json("\"\xff\""), JsonError);
   EXPECT_EQ(dump_json(Json("\xff")), "\"\xEF\xBF\xBD\"");
 }

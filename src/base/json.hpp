@@ -17,9 +17,15 @@ class JsonError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Parses text; throws JsonError for malformed text, invalid UTF-8 or nesting deeper than max_depth
-// (checked before parsing: the library's own parser recurses when it destroys a value).
-Json parse_json(std::string_view text, std::size_t max_depth = 64);
+// Checked before parsing: the library's own parser recurses when it destroys a value, and looks
+// through all members of an object for each one it adds.
+struct JsonLimits {
+  std::size_t max_depth = 64;
+  std::size_t max_members = 2000;  // of one object
+};
+
+// Throws JsonError for malformed text, invalid UTF-8, or what goes over a limit.
+Json parse_json(std::string_view text, const JsonLimits& limits = {});
 
 // Compact text. Invalid UTF-8 in strings becomes U+FFFD, so that this never throws.
 std::string dump_json(const Json& value);

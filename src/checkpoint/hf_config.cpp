@@ -73,7 +73,7 @@ Json parse_hf_config(const std::string& file, std::string_view text) {
   }
   Json config;
   try {
-    config = parse_json(quoted_text);
+    config = parse_json(quoted_text, {.max_members = kMaxMembers});
   } catch (const JsonError& e) {
     throw LoadError(file, "JSON", "a valid text", e.what());
   }

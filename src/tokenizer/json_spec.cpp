@@ -72,7 +72,9 @@ std::optional<Json> read_json_file(const std::string& file) {
   const MappedFile mapped(file);
   const auto bytes = mapped.bytes();
   try {
-    return parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    // added_tokens_decoder of tokenizer_config.json has a member for each added token.
+    return parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()},
+                      {.max_members = 20'000});
   } catch (const JsonError& error) {
     throw LoadError(file, "(whole file)", "JSON", error.what());
   }

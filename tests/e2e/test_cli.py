@@ -61,8 +61,8 @@ def test_inspect(cli):
 
 
 def test_run_answers_a_piped_prompt(cli):
-    done = cli("run", MODEL, "--temperature", 0, "-n", 40, stdin="What is the capital of France?")
-    assert "Paris" in done.stdout and "tokens/s" in done.stderr
+    done = cli("run", MODEL, "--temperature", 0, "-n", 40, stdin="What is 2+2?")
+    assert "is 4." in done.stdout and "tokens/s" in done.stderr
     report = json.loads(cli("run", MODEL, "What is 2+2?", "--temperature", 0, "-n", 10, "--json").stdout)
     assert report["completion_tokens"] <= 10 and report["text"]
 
@@ -88,8 +88,8 @@ def test_run_on_a_terminal_survives_ctrl_c(tmp_path):
         read_until(master, b"\n")
         time.sleep(0.7)
         os.kill(chat.pid, signal.SIGINT)
-        read_until(master, b"tokens/s")
-        read_until(master, b">>> ")
+        if b">>> " not in read_until(master, b"tokens/s").partition(b"tokens/s")[2]:
+            read_until(master, b">>> ")
         os.write(master, b"/bye\n")
         assert chat.wait(10) == 0
         assert "Count from one" in (tmp_path / "llm-worker-rbee/history").read_text().replace("\\040", " ")

@@ -2,7 +2,7 @@
 import openai
 import pytest
 
-QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
+QUESTION = [{"role": "user", "content": "What is 2+2?"}]
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def test_models(client):
 
 def test_chat(client):
     reply = client.chat.completions.create(model="smollm2:135m", messages=QUESTION, max_tokens=40, temperature=0)
-    assert "Paris" in reply.choices[0].message.content
+    assert reply.choices[0].message.content == "The answer to this classic math problem is 4."
     assert reply.object == "chat.completion" and reply.choices[0].finish_reason == "stop"
     assert reply.usage.total_tokens == reply.usage.prompt_tokens + reply.usage.completion_tokens
 
@@ -40,7 +40,7 @@ def test_chat_streamed_equals_whole(client):
 def test_system_and_parts(client):
     messages = [
         {"role": "developer", "content": "You are terse."},
-        {"role": "user", "content": [{"type": "text", "text": "What is the capital "}, {"type": "text", "text": "of France?"}]},
+        {"role": "user", "content": [{"type": "text", "text": "What is "}, {"type": "text", "text": "2+2?"}]},
     ]
     reply = client.chat.completions.create(model="smollm2:135m", messages=messages, max_tokens=20, temperature=0)
     assert reply.choices[0].message.content
@@ -51,8 +51,8 @@ def test_stop_length_seed_n(client):
     a = client.chat.completions.create(**arguments)
     b = client.chat.completions.create(**arguments)
     assert a.choices[0].message.content == b.choices[0].message.content
-    cut = client.chat.completions.create(model="smollm2:135m", messages=QUESTION, temperature=0, stop="Paris")
-    assert cut.choices[0].finish_reason == "stop" and "Paris" not in cut.choices[0].message.content
+    cut = client.chat.completions.create(model="smollm2:135m", messages=QUESTION, temperature=0, stop="problem")
+    assert cut.choices[0].finish_reason == "stop" and "problem" not in cut.choices[0].message.content
     short = client.chat.completions.create(model="smollm2:135m", messages=QUESTION, temperature=0, max_completion_tokens=2)
     assert short.choices[0].finish_reason == "length" and short.usage.completion_tokens == 2
     several = client.chat.completions.create(**{**arguments, "n": 3})

@@ -45,11 +45,11 @@ def test_reply_and_stream_bytes(worker):
 def test_curl_sees_plain_data_lines(worker):
     _, text = post(worker, "/v1/jobs", TAGGED)
     done = subprocess.run(
-        ["curl", "-sN", "-i", worker.base + json.loads(text)["sse_url"]], capture_output=True, text=True, timeout=60
+        ["curl", "-sN", "-i", worker.base + json.loads(text)["sse_url"]], capture_output=True, timeout=60
     )
-    head, _, body = done.stdout.partition("\r\n\r\n")
-    assert "200 OK" in head and re.search(r"(?im)^content-type: text/event-stream", head)
-    assert all(line == "" or line.startswith("data: ") for line in body.replace("\r", "").split("\n"))
+    head, _, body = done.stdout.decode().partition("\r\n\r\n")
+    assert "200 OK" in head and re.search(r"(?im)^content-type: text/event-stream\r?$", head)
+    assert "\r" not in body and all(line == "" or line.startswith("data: ") for line in body.split("\n"))
     assert body.endswith("data: [DONE]\n\n")
 
 

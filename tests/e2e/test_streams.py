@@ -35,6 +35,13 @@ def engine_idle(worker, seconds=10):
     return False
 
 
+def free_pages(worker):
+    for line in worker.get("/metrics").splitlines():
+        if line.startswith("worker_kv_pages_free "):
+            return float(line.split()[1])
+    raise AssertionError("no such metric")
+
+
 def one_round(worker, solo):
     with concurrent.futures.ThreadPoolExecutor(STREAMS) as pool:
         rng = random.Random(len(solo))
@@ -54,9 +61,9 @@ def test_thirty_two_streams(start_worker):
     one_round(worker, solo)
     assert engine_idle(worker)
     settled = worker.resident_mib()
-    pages = json.loads(worker.get("/info"))["pages_free"]
+    pages = free_pages(worker)
     for _ in range(2):
         one_round(worker, solo)
         assert engine_idle(worker)
-    assert json.loads(worker.get("/info"))["pages_free"] == pages
+    assert free_pages(worker) == pages
     assert worker.resident_mib() < settled + 24

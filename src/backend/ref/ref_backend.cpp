@@ -89,15 +89,13 @@ std::size_t RefBackend::slot_bytes(std::span<const LayerState> layers) const {
 
 void RefBackend::allocate_state(std::span<const LayerState> layers, int n_pages, int /*n_slots*/) {
   kv_.clear();
-  try {
-    for (const LayerState& layer : layers) {
-      const auto* kv = std::get_if<PagedKv>(&layer);
-      if (kv == nullptr) broken("no op here keeps recurrent state");
-      const auto floats = kv_floats_per_page(*kv) * static_cast<std::size_t>(n_pages);
-      kv_.push_back({*kv, n_pages, std::vector<float>(floats)});
-    }
-  } catch (const std::bad_alloc&) {
-    broken("not enough memory for the key/value cache");
+  for (const LayerState& layer : layers) {
+    const auto* kv = std::get_if<PagedKv>(&layer);
+    if (kv == nullptr) broken("no op here keeps recurrent state");
+    const auto floats = kv_floats_per_page(*kv) * static_cast<std::size_t>(n_pages);
+    std::unique_ptr<float[], Free> data(static_cast<float*>(std::calloc(floats, sizeof(float))));
+    if (data == nullptr) broken("not enough memory for the key/value cache");
+    kv_.push_back({*kv, n_pages, std::move(data)});
   }
   state_bytes_ = page_bytes(layers) * static_cast<std::size_t>(n_pages);
 }

@@ -2,6 +2,7 @@
 // compare every other backend with it.
 #pragma once
 #include <cstddef>
+#include <cstdlib>
 #include <deque>
 #include <vector>
 
@@ -29,12 +30,15 @@ class RefBackend final : public Backend {
 
   MemoryUse memory() const override;
 
+  struct Free {
+    void operator()(float* memory) const noexcept { std::free(memory); }
+  };
   // The f32 cache of one layer: [n_pages][kPageTokens][2][n_kv_heads][head_dim], keys before
   // values.
   struct KvLayer {
     PagedKv shape;
     int n_pages = 0;
-    std::vector<float> data;
+    std::unique_ptr<float[], Free> data;  // zeroed by the system as it is touched
   };
 
  private:

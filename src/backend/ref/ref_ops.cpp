@@ -96,7 +96,7 @@ struct KvView {
     const std::ptrdiff_t token =
         static_cast<std::ptrdiff_t>(page) * kPageTokens + position % kPageTokens;
     const std::ptrdiff_t head = token * 2 * layer.shape.n_kv_heads + kv_head;
-    return layer.data.data() + head * layer.shape.head_dim;
+    return layer.data.get() + head * layer.shape.head_dim;
   }
   float* value(int position, int kv_head) const {
     return key(position, kv_head) +
