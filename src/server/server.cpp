@@ -210,7 +210,6 @@ void Server::Impl::stop() {
 
 Server::Server(ServerOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {
   const Service& service = impl_->service;
-  log::info("listening on {}", url());
   if (service.tokens.enabled()) {
     log::info("requests need the token with fingerprint {}", service.tokens.fingerprint());
   } else {
@@ -237,7 +236,6 @@ void Server::set_model(ServedModel model) {
   if (model.weight_bytes == 0 && model.model.backend) {
     model.weight_bytes = model.model.backend->memory().weights;
   }
-  log::info("serving {}", model.name);
   impl_->service.status.set_model(std::move(model));
   impl_->heartbeat->model_ready();
 }
