@@ -294,6 +294,7 @@ TEST(ChatTemplate, RendersFromSeveralThreads) {
       "{% for m in messages %}{{ m.content | upper }}{{ loop.index }},{% endfor %}");
   const Json variables = {{"messages", {{{"content", "a"}}, {{"content", "b"}}}}};
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&] {
       for (int n = 0; n < 200; ++n) EXPECT_EQ(shared.render(variables), "A1,B2,");

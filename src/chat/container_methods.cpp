@@ -66,7 +66,7 @@ Value count_of(Runtime& runtime, const Value& self, Args& args) {
 Value cycler_next(Runtime&, const Value& self, Args& args) {
   const Parameters none("next", args, {});
   auto& cycler = self.as<Cycler>();
-  const Value value = cycler.items[cycler.position];
+  Value value = cycler.items[cycler.position];
   cycler.position = (cycler.position + 1) % cycler.items.size();
   return value;
 }

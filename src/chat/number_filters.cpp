@@ -22,7 +22,7 @@ Value filter_abs(Runtime& runtime, const Value& target, Args& args) {
 Value filter_int(Runtime&, const Value& target, Args& args) {
   const Parameters given("int", args, {"default", "base"});
   require_defined(target);
-  const Value fallback = given.get(0, Value(std::int64_t{0}));
+  Value fallback = given.get(0, Value(std::int64_t{0}));
   if (target.is_integral()) return Value(target.integer());
   if (target.is(Kind::real)) {
     // As in Python, int() of an infinity fails but its second try gives the default.
@@ -47,7 +47,7 @@ Value filter_int(Runtime&, const Value& target, Args& args) {
 Value filter_float(Runtime&, const Value& target, Args& args) {
   const Parameters given("float", args, {"default"});
   require_defined(target);
-  const Value fallback = given.get(0, Value(0.0));
+  Value fallback = given.get(0, Value(0.0));
   if (target.is_number()) return Value(target.real());
   if (!target.is_string()) return fallback;
   const auto value = float_from_text(target.text());

@@ -4,29 +4,30 @@
 #include "chat/value_ops.hpp"
 
 namespace rbee::jinja {
+namespace {
+
+[[noreturn]] void fail(std::string_view function, std::string_view what, std::string_view detail) {
+  throw Failure(std::string(function).append("() ").append(what).append(detail));
+}
+
+}  // namespace
 
 Parameters::Parameters(std::string_view function, Args& args,
                        std::initializer_list<std::string_view> names, std::size_t required)
     : function_(function), values_(names.size()) {
-  const std::string call = std::string(function) + "() ";
   if (args.positional.size() > names.size()) {
-    throw Failure(call + "takes at most " + std::to_string(names.size()) + " arguments (" +
-                  std::to_string(args.positional.size()) + " given)");
+    fail(function, "takes fewer arguments than are given: at most ", std::to_string(names.size()));
   }
   for (std::size_t i = 0; i < args.positional.size(); ++i) values_[i] = &args.positional[i];
   for (const auto& [name, value] : args.named) {
     const auto* found = std::find(names.begin(), names.end(), name);
-    if (found == names.end()) {
-      throw Failure(call + "got an unexpected keyword argument '" + name + "'");
-    }
+    if (found == names.end()) fail(function, "got an unexpected keyword argument: ", name);
     const Value*& slot = values_[static_cast<std::size_t>(found - names.begin())];
-    if (slot != nullptr) throw Failure(call + "got multiple values for argument '" + name + "'");
+    if (slot != nullptr) fail(function, "got multiple values for argument: ", name);
     slot = &value;
   }
   for (std::size_t i = 0; i < required; ++i) {
-    if (values_[i] == nullptr) {
-      throw Failure(call + "misses the argument '" + std::string(*(names.begin() + i)) + "'");
-    }
+    if (values_[i] == nullptr) fail(function, "misses the argument: ", *(names.begin() + i));
   }
 }
 

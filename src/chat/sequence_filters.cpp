@@ -129,6 +129,7 @@ Value filter_sort(Runtime& runtime, const Value& target, Args& args) {
   std::vector<Keyed> keyed;
   for (const Value& item : to_vector(runtime, target)) {
     std::vector<Value> keys;
+    keys.reserve(paths.size());
     for (const auto& path : paths) {
       keys.push_back(lower_if_text(runtime, get_path(runtime, item, path), given.flag(1)));
     }
@@ -226,6 +227,7 @@ Value filter_sum(Runtime& runtime, const Value& target, Args& args) {
 // One-shot lists of lists, as batch and slice give them.
 Value lists_iterator(Runtime& runtime, std::vector<std::vector<Value>> lists) {
   std::vector<Value> values;
+  values.reserve(lists.size());
   for (auto& list : lists) values.push_back(runtime.list(std::move(list)));
   return make_list_iterator(runtime, std::move(values));
 }
