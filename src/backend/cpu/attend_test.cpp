@@ -28,8 +28,8 @@ class OneLayer {
     table_ = pack_random(backend, DType::f32, 50,
                          (shape.heads + 2 * shape.kv_heads) * shape.head_dim, 1, 1);
     const int dims = shape.rope_dims < 0 ? shape.head_dim : shape.rope_dims;
-    std::vector<float> freq;
-    for (int j = 0; j < dims / 2; ++j) freq.push_back(1 / (1 + static_cast<float>(j)));
+    std::vector<float> freq(static_cast<std::size_t>(dims / 2));
+    for (std::size_t j = 0; j < freq.size(); ++j) freq[j] = 1 / (1 + static_cast<float>(j));
     params_ = {shape.heads,    shape.kv_heads,
                shape.head_dim, 1 / std::sqrt(static_cast<float>(shape.head_dim)),
                shape.window,   {dims, shape.pairing, backend.pack_vector(freq), 0.9F}};
@@ -120,7 +120,7 @@ TEST(Attend, NoCutChangesABit) {
             pieces.push_back({0, {tokens.begin() + begin, tokens.begin() + end}});
             const Batch batch = sequences.step(pieces);
             const auto out = layer.run(batch);
-            const auto width = static_cast<std::ptrdiff_t>(shape.heads * shape.head_dim);
+            const auto width = std::ptrdiff_t{shape.heads} * shape.head_dim;
             all.insert(all.end(), out.end() - (end - begin) * width, out.end());
           }
           return all;

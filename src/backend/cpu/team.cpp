@@ -1,12 +1,19 @@
 #include "backend/cpu/team.hpp"
 
 namespace rbee::cpu {
+namespace {
+
+std::size_t product(int a, int b) {
+  return static_cast<std::size_t>(a) * static_cast<std::size_t>(b);
+}
+
+}  // namespace
 
 Team::Team(int most)
     : most_(most),
       size_(most),
-      claims_(std::make_unique<Counter[]>(static_cast<std::size_t>(kPhases * most))),
-      groups_(std::make_unique<Counter[]>(static_cast<std::size_t>(kGroupsPerWorker * most))) {}
+      claims_(std::make_unique<Counter[]>(product(kPhases, most))),
+      groups_(std::make_unique<Counter[]>(product(kGroupsPerWorker, most))) {}
 
 void Team::reset(int workers) noexcept {
   size_ = workers;
@@ -45,7 +52,7 @@ void Team::abort() noexcept {
 }
 
 int Team::claim(int phase, int owner) noexcept {
-  const auto index = static_cast<std::size_t>(phase * most_ + owner);
+  const std::size_t index = product(phase, most_) + static_cast<std::size_t>(owner);
   return static_cast<int>(claims_[index].value.fetch_add(1, std::memory_order_relaxed));
 }
 

@@ -171,10 +171,10 @@ class MiniLlama {
       state_.emplace_back(PagedKv{shape.kv_heads, shape.head_dim, shape.window});
     }
     norm_ = pack_random_vector(backend, shape.hidden, ++seed_);
-    std::vector<float> freq;
-    for (int j = 0; j < shape.head_dim / 2; ++j) {
-      freq.push_back(
-          std::pow(10000.0F, -2.0F * static_cast<float>(j) / static_cast<float>(shape.head_dim)));
+    std::vector<float> freq(static_cast<std::size_t>(shape.head_dim / 2));
+    for (std::size_t j = 0; j < freq.size(); ++j) {
+      freq[j] =
+          std::pow(10000.0F, -2.0F * static_cast<float>(j) / static_cast<float>(shape.head_dim));
     }
     params_ = {shape.heads,    shape.kv_heads,
                shape.head_dim, 1 / std::sqrt(static_cast<float>(shape.head_dim)),
