@@ -92,6 +92,7 @@ void Attention::plan(int workers, const AttendCall& call) {
   for (int s = 0; s < batch.n_seqs(); ++s) {
     const int begin = at(batch.seq_begin, s);
     const int end = at(batch.seq_begin, s + 1);
+    if (begin == end) continue;
     if (end - begin > 1) plan_runs(call, s);
     // Late tokens see more keys: the largest tasks come first.
     for (int first = begin + (end - begin - 1) / block * block; first >= begin; first -= block) {
