@@ -164,8 +164,8 @@ void Engine::Impl::loop() {
     take_incoming();
     sweep();
     const std::span<const Slice> slices = scheduler.next();
+    publish();
     if (slices.empty()) {
-      publish();
       wake->wait();
     } else {
       slices_under_way.assign(slices.begin(), slices.end());
@@ -225,7 +225,6 @@ void Engine::Impl::step(std::span<const Slice> slices) {
     logits = logits.subspan(n_vocab);
     advance(*slice.sequence, row);
   }
-  publish();
 }
 
 // Picks the next token of a sequence and ends it if that was the last.
@@ -315,7 +314,7 @@ int Engine::max_context() const { return impl_->plan.max_context; }
 EngineStats Engine::stats() const {
   const std::lock_guard lock(impl_->mutex);
   EngineStats stats = impl_->published;
-  stats.waiting += static_cast<int>(impl_->incoming.size());
+  stats.waiting = std::max(impl_->in_flight - stats.running, 0);  // also what is just arriving
   return stats;
 }
 
