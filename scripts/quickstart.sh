@@ -42,10 +42,10 @@ show_stream() {
 }
 
 step "5/5 Two questions"
-echo "${bold}POST /v1/chat/completions${plain} \"What is the capital of France?\""
+echo "${bold}POST /v1/chat/completions${plain} \"Name three primary colors.\""
 curl -sN --fail-with-body "$base/v1/chat/completions" -H 'Content-Type: application/json' -d '{
   "model": "smollm2:135m", "stream": true, "max_tokens": 64, "temperature": 0,
-  "messages": [{"role": "user", "content": "What is the capital of France?"}]}' |
+  "messages": [{"role": "user", "content": "Name three primary colors."}]}' |
   show_stream '.choices[0].delta.content // empty' || fail "the chat request failed" "See the message above."
 
 echo "${bold}POST /v1/jobs${plain} \"Once upon a time\""
