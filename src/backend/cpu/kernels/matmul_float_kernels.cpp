@@ -65,17 +65,17 @@ template <class F, int T, int n>
 RBEE_INLINE void add_step(const std::byte* const (&w)[n], const std::byte* x,
                           Floats (&sums)[n][T]) {
   unroll<F::kRows>([&](auto r) RBEE_LAMBDA {
-    const std::byte* values = x + 4 * T * r.value;
+    const std::byte* values = x + 4 * T * r.kValue;
     if constexpr (T <= n) {
       decltype(F::value(x)) value[T];
       unroll<T>([&](auto t) RBEE_LAMBDA { value[t] = F::value(values + 4 * t); });
       unroll<n>([&](auto i) RBEE_LAMBDA {
-        const auto row = F::template row<r.value>(w[i]);
+        const auto row = F::template row<r.kValue>(w[i]);
         unroll<T>([&](auto t) RBEE_LAMBDA { sums[i][t] = F::add(row, value[t], sums[i][t]); });
       });
     } else {
       decltype(F::template row<0>(w[0])) row[n];
-      unroll<n>([&](auto i) RBEE_LAMBDA { row[i] = F::template row<r.value>(w[i]); });
+      unroll<n>([&](auto i) RBEE_LAMBDA { row[i] = F::template row<r.kValue>(w[i]); });
       unroll<T>([&](auto t) RBEE_LAMBDA {
         const auto value = F::value(values + 4 * t);
         unroll<n>([&](auto i) RBEE_LAMBDA { sums[i][t] = F::add(row[i], value, sums[i][t]); });

@@ -4,20 +4,15 @@
 namespace rbee::cpu::RBEE_ISA {
 namespace {
 
-ActType act_type(PanelType type) {
-  switch (type) {
-    case PanelType::f32:
-    case PanelType::f16:
-      return ActType::f32;
-    case PanelType::bf16:
 #if defined(RBEE_ISA_avx512)
-      return ActType::bf16;
+constexpr ActType kWithBf16 = ActType::bf16;
 #else
-      return ActType::f32;
+constexpr ActType kWithBf16 = ActType::f32;
 #endif
-    default:
-      return ActType::q8;
-  }
+
+ActType act_type(PanelType type) {
+  if (type == PanelType::bf16) return kWithBf16;
+  return type < PanelType::bf16 ? ActType::f32 : ActType::q8;
 }
 
 const TileKernels& tile_kernels(PanelType type) {
@@ -29,15 +24,15 @@ const TileKernels& tile_kernels(PanelType type) {
     case PanelType::bf16:
       return kTilesBf16;
     case PanelType::q4_0:
-      return kTilesQ4_0;
+      return kTilesQ40;
     case PanelType::q4_1:
-      return kTilesQ4_1;
+      return kTilesQ41;
     case PanelType::q5_0:
-      return kTilesQ5_0;
+      return kTilesQ50;
     case PanelType::q5_1:
-      return kTilesQ5_1;
+      return kTilesQ51;
     case PanelType::q8_0:
-      return kTilesQ8_0;
+      return kTilesQ80;
     case PanelType::q2_k:
       return kTilesQ2K;
     case PanelType::q3_k:

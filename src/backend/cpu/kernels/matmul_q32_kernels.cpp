@@ -63,10 +63,10 @@ constexpr TileKernels kTiles{{tile<F, 1>, tile<F, 2>, tile<F, 3>, tile<F, 4>, ti
 
 }  // namespace
 
-const TileKernels kTilesQ4_0 = kTiles<Q4_0>;
-const TileKernels kTilesQ4_1 = kTiles<Q4_1>;
-const TileKernels kTilesQ5_0 = kTiles<Q5_0>;
-const TileKernels kTilesQ5_1 = kTiles<Q5_1>;
-const TileKernels kTilesQ8_0 = kTiles<Q8_0>;
+const TileKernels kTilesQ40 = kTiles<Q4_0>;
+const TileKernels kTilesQ41 = kTiles<Q4_1>;
+const TileKernels kTilesQ50 = kTiles<Q5_0>;
+const TileKernels kTilesQ51 = kTiles<Q5_1>;
+const TileKernels kTilesQ80 = kTiles<Q8_0>;
 
 }  // namespace rbee::cpu::RBEE_ISA

@@ -30,7 +30,7 @@ struct TileKernels {
 
 // Defined in matmul_{q32,k,float}_kernels.cpp.
 extern const TileKernels kTilesF32, kTilesF16, kTilesBf16;
-extern const TileKernels kTilesQ4_0, kTilesQ4_1, kTilesQ5_0, kTilesQ5_1, kTilesQ8_0;
+extern const TileKernels kTilesQ40, kTilesQ41, kTilesQ50, kTilesQ51, kTilesQ80;
 extern const TileKernels kTilesQ2K, kTilesQ3K, kTilesQ4K, kTilesQ5K, kTilesQ6K, kTilesQ8K;
 
 // Defined in convert_kernels.cpp; MatmulKernels says what they do.

@@ -18,7 +18,7 @@ namespace {
 // A number known at compile time, passed as an argument.
 template <int n>
 struct Index {
-  static constexpr int value = n;
+  static constexpr int kValue = n;
   __attribute__((always_inline)) constexpr operator int() const { return n; }
 };
 

@@ -66,10 +66,10 @@ RBEE_INLINE void dot_signed(const Codes& codes, const std::byte* q, Ints (&c)[T]
   if constexpr (T > 1) hide(q);
   unroll<T>([&](auto t) RBEE_LAMBDA { c[t] = _mm256_setzero_si256(); });
   unroll<groups>([&](auto g) RBEE_LAMBDA {
-    const Ints w = _mm256_xor_si256(codes.template group<g.value>(), splat(0x80808080U));
+    const Ints w = _mm256_xor_si256(codes.template group<g.kValue>(), splat(0x80808080U));
     const Ints magnitude = _mm256_abs_epi8(w);
     unroll<T>([&](auto t) RBEE_LAMBDA {
-      const Ints x = broadcast_int(q + 4 * (g.value * T + t.value));
+      const Ints x = broadcast_int(q + 4 * (g.kValue * T + t.kValue));
       const Ints pairs = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(x, w));
       c[t] = _mm256_add_epi32(c[t], _mm256_madd_epi16(pairs, ones));
       if constexpr (T > 1) hide(c[t]);
@@ -102,11 +102,11 @@ RBEE_INLINE void dot(const Codes& codes, const std::byte* q, const std::byte* ne
   unroll<groups / run>([&](auto r) RBEE_LAMBDA {
     Ints pairs[T];
     unroll<run>([&](auto i) RBEE_LAMBDA {
-      constexpr int g = r.value * run + i.value;
+      constexpr int g = r.kValue * run + i.kValue;
       const Ints w = codes.template group<g>();
       unroll<T>([&](auto t) RBEE_LAMBDA {
-        const Ints p = _mm256_maddubs_epi16(w, broadcast_int(q + 4 * (g * T + t.value)));
-        pairs[t] = i.value == 0 ? p : _mm256_add_epi16(pairs[t], p);
+        const Ints p = _mm256_maddubs_epi16(w, broadcast_int(q + 4 * (g * T + t.kValue)));
+        pairs[t] = i.kValue == 0 ? p : _mm256_add_epi16(pairs[t], p);
         if constexpr (T > 1) hide(pairs[t]);
       });
     });

@@ -71,9 +71,9 @@ RBEE_INLINE void dot(const Codes& codes, const std::byte* q, const std::byte* ne
     }
   });
   unroll<groups>([&](auto g) RBEE_LAMBDA {
-    const Ints w = codes.template group<g.value>();
+    const Ints w = codes.template group<g.kValue>();
     unroll<T>([&](auto t) RBEE_LAMBDA {
-      c[t] = _mm512_dpbusd_epi32(c[t], w, broadcast_int(q + 4 * (g.value * T + t.value)));
+      c[t] = _mm512_dpbusd_epi32(c[t], w, broadcast_int(q + 4 * (g.kValue * T + t.kValue)));
     });
   });
 }

@@ -117,11 +117,11 @@ RBEE_INLINE void dot(const Codes& codes, const std::byte* q, const std::byte* ne
   Ints high[T];
   for (int t = 0; t < T; ++t) low[t] = high[t] = zero;
   unroll<groups>([&](auto g) RBEE_LAMBDA {
-    const Ints w = codes.template group<g.value>();
+    const Ints w = codes.template group<g.kValue>();
     const Ints w_low = _mm_unpacklo_epi8(w, zero);
     const Ints w_high = _mm_unpackhi_epi8(w, zero);
     for (int t = 0; t < T; ++t) {
-      const Ints bytes = broadcast_int(q + 4 * (g.value * T + t));
+      const Ints bytes = broadcast_int(q + 4 * (g.kValue * T + t));
       const Ints x = _mm_srai_epi16(_mm_unpacklo_epi8(bytes, bytes), 8);
       low[t] = _mm_add_epi32(low[t], _mm_madd_epi16(w_low, x));
       high[t] = _mm_add_epi32(high[t], _mm_madd_epi16(w_high, x));

@@ -79,7 +79,8 @@ void unpack_q4_0_to_q5_1(PanelType type, const std::uint8_t* src, int row, float
 
 void unpack_bytes(const std::uint8_t* src, int row, float d, float* out) {
   for (int k = 0; k < 32; ++k) {
-    out[k] = static_cast<float>(src[64 * (k / 4) + 4 * row + k % 4] - 128) * d;
+    const int value = src[64 * (k / 4) + 4 * row + k % 4] - 128;
+    out[k] = static_cast<float>(value) * d;
   }
 }
 
