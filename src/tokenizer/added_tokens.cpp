@@ -123,8 +123,8 @@ std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text, bool no
     // The token before may have taken white space that this one begins with.
     std::size_t begin = std::max(found.begin, done);
     if (token.lstrip) begin = skip_space_left(text, begin, done);
-    const std::size_t end =
-        token.rstrip ? skip_space_right(text, found.end) : std::max(found.end, done);
+    std::size_t end = std::max(found.end, done);
+    if (token.rstrip && found.end >= done) end = skip_space_right(text, found.end);
     if (begin > done) parts.push_back({text.substr(done, begin - done), nullptr});
     parts.push_back({text.substr(begin, std::max(end, begin) - begin), &token});
     done = std::max(end, done);

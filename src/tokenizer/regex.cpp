@@ -2,6 +2,7 @@
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
+#include <time.h>
 
 #include <array>
 #include <stdexcept>
@@ -13,10 +14,23 @@ namespace rbee {
 namespace {
 
 constexpr std::size_t kLongestPattern = 64 * 1024;
-constexpr std::uint32_t kMatchLimit = 20'000'000;  // about a tenth of a second
+// What all searches in a text may take, by its size: callouts that backtracking passes by, and time
+// of this thread. Patterns of real vocabularies stay below a third of the one and a tenth of the
+// other.
+constexpr std::size_t kStepsPerByte = 48;
+constexpr std::size_t kLeastSteps = 100'000;
+constexpr double kSecondsPerByte = 2e-6;
+constexpr double kLeastSeconds = 1;
+constexpr unsigned kSearchesPerClock = 256;
+constexpr std::size_t kStepsPerClock = 1024;
 constexpr std::uint32_t kHeapLimitKib = 64 * 1024;
-constexpr int kMostFailures = 16;  // searches over the limit in one text before giving up
-constexpr std::size_t kJitStack = 1024 * 1024;
+constexpr std::size_t kJitStack = 64 * 1024 * 1024;  // reserved when the default does not do
+
+double thread_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
 
 std::string message_of(int error) {
   std::array<PCRE2_UCHAR, 256> text{};
@@ -71,7 +85,26 @@ struct Regex::Matcher::Data {
   pcre2_match_data* match = nullptr;
   pcre2_match_context* context = nullptr;
   pcre2_jit_stack* stack = nullptr;
-  int failures = 0;
+  std::size_t steps_left = kLeastSteps;
+  std::size_t bytes = 0;  // of all texts
+  unsigned searches = 0;
+  double started = thread_seconds();
+
+  void allow_for(std::size_t size) {
+    bytes += size;
+    steps_left += size * kStepsPerByte;
+  }
+  bool out_of_time() const {
+    return thread_seconds() - started >
+           kLeastSeconds + static_cast<double>(bytes) * kSecondsPerByte;
+  }
+  static int count_step(pcre2_callout_block*, void* data) {
+    auto& self = *static_cast<Data*>(data);
+    if (self.steps_left == 0) return PCRE2_ERROR_CALLOUT;  // ends the search
+    --self.steps_left;
+    if (self.steps_left % kStepsPerClock == 0 && self.out_of_time()) return PCRE2_ERROR_CALLOUT;
+    return 0;
+  }
   ~Data() {
     pcre2_match_data_free(match);
     pcre2_match_context_free(context);
@@ -84,15 +117,20 @@ Regex::Matcher::Matcher(const Regex& regex) : data_(std::make_unique<Data>()) {
   data_->match = pcre2_match_data_create_from_pattern(data_->code->code, nullptr);
   data_->context = pcre2_match_context_create(nullptr);
   if (data_->match == nullptr || data_->context == nullptr) throw std::bad_alloc();
-  pcre2_set_match_limit(data_->context, kMatchLimit);
   pcre2_set_heap_limit(data_->context, kHeapLimitKib);
+  pcre2_set_callout(data_->context, &Data::count_step, data_.get());
 }
 
 Regex::Matcher::~Matcher() = default;
 
 std::optional<Regex::Match> Regex::Matcher::find(std::string_view text, std::size_t from) {
   Data& data = *data_;
-  if (data.failures >= kMostFailures) return std::nullopt;
+  if (from == 0) data.allow_for(text.size());
+  if (data.steps_left == 0) return std::nullopt;
+  if (++data.searches % kSearchesPerClock == 0 && data.out_of_time()) {
+    data.steps_left = 0;
+    return std::nullopt;
+  }
   const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
   int found = PCRE2_ERROR_JIT_STACKLIMIT;
   if (data.code->jit) {
@@ -110,7 +148,7 @@ std::optional<Regex::Match> Regex::Matcher::find(std::string_view text, std::siz
                         PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data.match, data.context);
   }
   if (found < 0) {
-    if (found != PCRE2_ERROR_NOMATCH) ++data.failures;
+    if (found != PCRE2_ERROR_NOMATCH) data.steps_left = 0;
     return std::nullopt;
   }
   const PCRE2_SIZE* range = pcre2_get_ovector_pointer(data.match);

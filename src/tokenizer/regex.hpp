@@ -32,9 +32,9 @@ class Regex {
     Matcher(const Matcher&) = delete;
     Matcher& operator=(const Matcher&) = delete;
 
-    // The first match that starts at or after `from`. A search that exceeds the limits on work and
-    // memory counts as no match, and after a few of them every search does: time stays bounded for
-    // any pattern. Precondition: text is valid UTF-8.
+    // The first match that starts at or after `from`. There are limits on memory, and on the work
+    // of all searches together by the size of the texts: once exceeded, nothing matches any more.
+    // Real patterns stay far below. Precondition: text is valid UTF-8.
     std::optional<Match> find(std::string_view text, std::size_t from);
 
    private:
@@ -69,8 +69,8 @@ class Regex {
   std::unique_ptr<Code> code_;
 };
 
-// The same pattern for PCRE2 (with UTF, UCP, MULTILINE and LF newlines). Throws
-// std::invalid_argument for syntax that has no equivalent.
+// The same pattern for PCRE2 (with UTF, UCP, MULTILINE and LF newlines), with callouts (?C1) where
+// backtracking passes by. Throws std::invalid_argument for syntax that has no equivalent.
 std::string to_pcre2(std::string_view pattern);
 
 }  // namespace rbee

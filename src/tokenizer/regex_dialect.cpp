@@ -17,6 +17,10 @@ namespace {
 constexpr int kDeepest = 16;  // nesting of classes
 constexpr std::size_t kLongest = 1024 * 1024;
 
+// PCRE2's limit on backtracking does not hold for just-in-time compiled patterns: a callout where
+// backtracking passes by lets us count instead.
+constexpr std::string_view kCheckpoint = "(?C1)";
+
 constexpr std::string_view kSpaces =
     R"(\x{9}-\x{d}\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
 
@@ -92,10 +96,17 @@ class Translator {
       atom_ = groups_.empty() ? out_.size() : groups_.back();
       if (!groups_.empty()) groups_.pop_back();
       out_ += pattern_[at_++];
+      if (at_ == pattern_.size() ||
+          std::string_view("*+?{").find(pattern_[at_]) == std::string_view::npos) {
+        out_ += kCheckpoint;
+      }
     } else if (c == '{') {
       interval();
+    } else if (c == '*' || c == '+' || c == '?') {
+      out_ += pattern_[at_++];
+      end_quantifier("?+");
     } else {
-      if (std::string_view("*+?|^$").find(c) == std::string_view::npos) atom_ = out_.size();
+      if (std::string_view("|^$").find(c) == std::string_view::npos) atom_ = out_.size();
       const std::size_t size = code_point_at(pattern_, at_).size;
       out_ += pattern_.substr(at_, size);
       at_ += size;
@@ -105,8 +116,9 @@ class Translator {
   // Ruby's (?m) lets the dot match newlines: PCRE2's (?s).
   void open_group() {
     out_ += pattern_[at_++];
-    if (!next_is("?")) return;
-    const std::size_t end = pattern_.find_first_not_of("?imx-", at_);
+    if (!next_is("?") && !next_is("*")) return;
+    out_ += pattern_[at_++];  // what kind of group it is, not a quantifier
+    const std::size_t end = pattern_.find_first_not_of("imx-", at_);
     if (end == std::string_view::npos || (pattern_[end] != ':' && pattern_[end] != ')')) return;
     for (; at_ < end; ++at_) out_ += pattern_[at_] == 'm' ? 's' : pattern_[at_];
   }
@@ -126,10 +138,22 @@ class Translator {
     }
     at_ = end + 1;
     out_ += body.front() == ',' ? fmt::format("{{0{}}}", body) : fmt::format("{{{}}}", body);
-    if (!next_is("+")) return;
-    const std::string atom = out_.substr(atom_);
-    out_.resize(atom_);
-    out_ += fmt::format("(?:{})", atom);
+    if (next_is("+")) {
+      const std::string atom = out_.substr(atom_);
+      out_.resize(atom_);
+      out_ += fmt::format("(?:{})+", atom);
+      ++at_;
+    }
+    end_quantifier("?");
+  }
+
+  // Copies a suffix that makes a quantifier lazy or possessive. What was repeated can be tried in
+  // other ways from here on: a place to count.
+  void end_quantifier(std::string_view suffixes) {
+    if (at_ < pattern_.size() && suffixes.find(pattern_[at_]) != std::string_view::npos) {
+      out_ += pattern_[at_++];
+    }
+    out_ += kCheckpoint;
   }
 
   std::string escape_outside_class() {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <simdjson.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -217,15 +218,39 @@ Bpe::Options model_options(const Document& document, const TextTable& vocabulary
   return options;
 }
 
+// Ids may have gaps, but not so wide that a small file makes large tables.
+void check_gaps(const std::vector<TextTable::Entry>& entries, const std::string& file) {
+  constexpr std::size_t kSpare = 65536;
+  TokenId highest = 0;
+  for (const TextTable::Entry& entry : entries) highest = std::max(highest, entry.id);
+  if (static_cast<std::size_t>(highest) > kSpare + 8 * entries.size()) {
+    refuse(file, "model.vocab", "ids without wide gaps",
+           fmt::format("the id {} with {} tokens", highest, entries.size()));
+  }
+}
+
+void check_framing(const Framing& framing, const TextTable& spellings, const std::string& file) {
+  for (const auto* ids : {&framing.before, &framing.after}) {
+    for (const TokenId id : *ids) {
+      if (!spellings.contains(id)) {
+        refuse(file, "post_processor", "ids of the vocabulary", std::to_string(id));
+      }
+    }
+  }
+}
+
 // All tokens by id: the model's and the added ones.
-TextTable all_spellings(std::vector<TextTable::Entry> entries, const AddedTokens& added) {
+TextTable all_spellings(std::vector<TextTable::Entry> entries, const AddedTokens& added,
+                        const std::string& file) {
   for (const AddedToken& token : added.tokens()) entries.push_back({token.id, token.content});
+  check_gaps(entries, file);
   return TextTable(entries);
 }
 
 TokenizerParts assemble(const Document& document, ondemand::document& json,
                         const std::string& file) {
   const std::vector<TextTable::Entry> entries = entries_of(document);
+  check_gaps(entries, file);
   TextTable vocabulary(entries);
   const std::vector<Merges::Merge> merges = read_merges(json, vocabulary, file);
   Normalizer normalizer(JsonSpec(document.normalizer, file, "normalizer"));
@@ -234,9 +259,10 @@ TokenizerParts assemble(const Document& document, ondemand::document& json,
                     [&](std::string_view text) { return normalizer.apply(text); });
   const bool bytes = pre_tokenizer.ends_in_bytes();
   const Bpe::Options options = model_options(document, vocabulary, bytes, file);
-  TextTable spellings = all_spellings(entries, added);
+  TextTable spellings = all_spellings(entries, added, file);
   Bpe bpe(bytes ? raw_vocabulary(vocabulary) : std::move(vocabulary), merges, options);
   Framing framing = read_post_processor(JsonSpec(document.post_processor, file, "post_processor"));
+  check_framing(framing, spellings, file);
   std::string description = fmt::format(
       "{} BPE, {} tokens, {} merges", options.byte_fallback ? "SentencePiece-style" : "byte-level",
       spellings.size(), bpe.merge_count());
