@@ -50,7 +50,11 @@ std::int64_t multiply(std::int64_t a, std::int64_t b) {
 }
 
 std::int64_t floor_divide(std::int64_t a, std::int64_t b) {
-  if (b == -1) return checked(a == std::numeric_limits<std::int64_t>::min(), 0 - a);
+  if (b == -1) {  // the one quotient that may not fit
+    std::int64_t negated = 0;
+    const bool overflow = __builtin_sub_overflow(std::int64_t{0}, a, &negated);
+    return checked(overflow, negated);
+  }
   const std::int64_t quotient = a / b;
   return a % b != 0 && (a < 0) != (b < 0) ? quotient - 1 : quotient;
 }
