@@ -217,18 +217,17 @@ asio::awaitable<bool> Connection::send(HttpResponse response) {
 }
 
 asio::awaitable<bool> Connection::run_exchange(Exchange& exchange) {
-  const auto link = std::make_shared<WakeLink>(*this);
   struct Cut {  // also when this coroutine is destroyed on the way
-    WakeLink& link;
-    Exchange*& exchange;
+    Connection& self;
     ~Cut() {
-      link.cut();
-      exchange = nullptr;
+      self.abandon();
+      self.exchange_ = nullptr;
     }
-  } cut{*link, exchange_};
+  } cut{*this};
+  link_ = std::make_shared<WakeLink>(*this);
   exchange_ = &exchange;
   signalled_ = false;
-  exchange.on_wake([link] { link->wake(); });
+  exchange.on_wake([link = link_] { link->wake(); });
   if (stopping_) exchange.shut_down();
   watch();
   const bool more = co_await pump(exchange);
@@ -362,6 +361,11 @@ void Connection::close() {
   ErrorCode ignored;
   socket_.shutdown(tcp::socket::shutdown_both, ignored);
   socket_.close(ignored);
+}
+
+void Connection::abandon() {
+  if (link_) link_->cut();
+  link_.reset();
 }
 
 void Connection::check_deadline(Clock::time_point now) {

@@ -35,6 +35,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // The server stops: an idle connection closes, a running answer ends early.
   void shut_down();
   void close();
+  // The I/O thread has ended: nobody may wake the connection any more.
+  void abandon();
   // Closes the connection if what it waits for is overdue.
   void check_deadline(Clock::time_point now);
 
@@ -80,6 +82,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::size_t granted_bytes_ = 0;
   bool unread_body_ = false;
   Exchange* exchange_ = nullptr;
+  std::shared_ptr<WakeLink> link_;  // while there is an exchange
 
   bool first_ = true;
   bool reading_ = true;  // waits for the client to send a request

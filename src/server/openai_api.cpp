@@ -75,7 +75,8 @@ HttpResponse submit_failure(SubmitError error, std::size_t n_tokens, const Serve
 }
 
 OpenAiBounds bounds_of(const Service& service, const ServedModel& served) {
-  return {.vocab_size = served.model.tokenizer->vocab_size(),
+  const int n_logits = served.model.model->info().vocab_size;
+  return {.vocab_size = std::min(served.model.tokenizer->vocab_size(), n_logits),
           .max_choices = service.options.limits.choices};
 }
 

@@ -67,6 +67,7 @@ struct Server::Impl {
   std::set<Connection*> connections;  // on the I/O thread
   std::unique_ptr<Heartbeat> heartbeat;
   std::thread io_thread;
+  asio::io_context signal_io{1};  // what run_until_signal runs
 
   std::mutex stop_mutex;  // held by the one who stops
   bool stopped = false;
@@ -205,6 +206,7 @@ void Server::Impl::stop() {
   workers.stop();
   workers.join();
   io_thread.join();
+  for (Connection* connection : connections) connection->abandon();
   service.jobs.clear();
 }
 
@@ -243,13 +245,17 @@ void Server::set_model(ServedModel model) {
 void Server::set_failed(const std::string& reason) { impl_->service.status.set_failed(reason); }
 
 int Server::run_until_signal() {
-  asio::io_context signal_io{1};
-  asio::signal_set signals(signal_io, SIGINT, SIGTERM);
+  asio::signal_set signals(impl_->signal_io, SIGINT, SIGTERM);
   int caught = 0;
   signals.async_wait([&](const ErrorCode& error, int number) {
     if (!error) caught = number;
+    impl_->signal_io.stop();
   });
-  signal_io.run();
+  impl_->signal_io.run();
+  if (caught == 0) {
+    stop();
+    return 0;
+  }
   log::info("signal {}: stopping", caught);
   // From here on the process ends in time whatever hangs, or at once with the next signal. The
   // thread outlives this call, since the caller has more to take down.
@@ -262,6 +268,10 @@ int Server::run_until_signal() {
   }).detach();
   stop();
   return caught;
+}
+
+void Server::leave() {
+  asio::post(impl_->signal_io, [this] { impl_->signal_io.stop(); });
 }
 
 void Server::stop() { impl_->stop(); }

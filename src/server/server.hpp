@@ -104,8 +104,10 @@ class Server {
 
   // Blocks until SIGINT or SIGTERM, then stops. A second signal, or a process that has not ended
   // 1.9 s after the first one, ends it at once with exit code 0: whoever sent SIGTERM kills after
-  // 2 s. Returns the number of the signal.
+  // 2 s. Returns the number of the signal, or 0 after leave().
   int run_until_signal();
+  // Makes run_until_signal stop and return, also if that is yet to be called. Any thread.
+  void leave();
 
   // Accepts nothing more, tells running streams that they are cancelled, and returns when all is
   // closed: at the latest after limits.drain_timeout and the request that is just being tokenized.
