@@ -19,10 +19,8 @@ step "Build (release)"
 build release all
 scripts/check_kernel_symbols.sh build/release
 
-for sanitizer in asan tsan; do
-  step "Sanitizer suite: $sanitizer"
-  scripts/test_sanitizer.sh "$sanitizer"
-done
+step "Sanitizer suite: address and undefined behaviour"
+scripts/test_sanitizer.sh asan base_test state_test sampling_test engine_test chat_test
 
 step "Tests"
 ctest --preset release

@@ -1,12 +1,9 @@
 // serve: the worker. Takes every flag of the worker it replaces, and listens before the model is
 // loaded.
 #include <fmt/format.h>
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
-#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <memory>
@@ -139,7 +136,7 @@ int run_serve(ServeOptions options) {
     } catch (const std::exception& e) {
       failure = e.what();
       server.set_failed(failure);
-      ::kill(::getpid(), SIGTERM);  // the server's own way out
+      server.leave();
     }
   });
   const int signal = server.run_until_signal();
