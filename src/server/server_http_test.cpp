@@ -7,6 +7,7 @@ namespace rbee::testing {
 namespace {
 
 using ::testing::HasSubstr;
+using namespace std::string_literals;
 
 constexpr char kFlat[] = R"({"prompt":"a","max_tokens":1})";
 constexpr char kJson[] = "Content-Type: application/json\r\n";
@@ -151,7 +152,7 @@ TEST(BadRequests, BytesThatAreNoRequest) {
       "GET /health HTTP/1.1\r\nHost localhost\r\n\r\n",
       "GET /health HTTP/1.1\r\nHost: localhost\r\nX: a\x01"
       "b\r\n\r\n",
-      std::string("GET /\0 HTTP/1.1\r\nHost: localhost\r\n\r\n", 40),
+      "GET /\0 HTTP/1.1\r\nHost: localhost\r\n\r\n"s,
       "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
       "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
       "Content-Length: 5\r\nContent-Length: 6\r\n\r\n{}",

@@ -109,9 +109,9 @@ void Bpe::encode_uncut(std::string_view piece, Scratch& scratch,
     return;
   }
   const std::size_t before = out.size();
-  scratch.ids.clear();
-  first_symbols(piece, scratch.ids);
-  if (scratch.ids.size() <= kShort) {
+  scratch.ids_.clear();
+  first_symbols(piece, scratch.ids_);
+  if (scratch.ids_.size() <= kShort) {
     merge_short(scratch, out);
   } else {
     merge_long(scratch, out);
@@ -166,8 +166,8 @@ bool Bpe::append_byte_tokens(std::string_view character, std::vector<std::int32_
 }
 
 void Bpe::merge_short(Scratch& scratch, std::vector<std::int32_t>& out) const {
-  auto& ids = scratch.ids;
-  auto& targets = scratch.targets;  // targets[i]: the merge of ids[i] and ids[i + 1]
+  auto& ids = scratch.ids_;
+  auto& targets = scratch.targets_;  // targets[i]: the merge of ids[i] and ids[i + 1]
   std::size_t count = ids.size();
   targets.resize(count);
   for (std::size_t i = 0; i + 1 < count; ++i) targets[i] = merges_.find(ids[i], ids[i + 1]);
@@ -190,9 +190,9 @@ void Bpe::merge_short(Scratch& scratch, std::vector<std::int32_t>& out) const {
 }
 
 void Bpe::merge_long(Scratch& scratch, std::vector<std::int32_t>& out) const {
-  auto& symbols = scratch.symbols;
-  auto& heap = scratch.heap;
-  const auto count = static_cast<std::uint32_t>(scratch.ids.size());
+  auto& symbols = scratch.symbols_;
+  auto& heap = scratch.heap_;
+  const auto count = static_cast<std::uint32_t>(scratch.ids_.size());
   symbols.resize(count);
   heap.clear();
   const auto offer = [&](std::uint32_t at) {
@@ -204,7 +204,7 @@ void Bpe::merge_long(Scratch& scratch, std::vector<std::int32_t>& out) const {
     return true;
   };
   for (std::uint32_t i = 0; i < count; ++i) {
-    symbols[i] = {scratch.ids[i], i - 1, i + 1 < count ? i + 1 : kNone, {}};
+    symbols[i] = {scratch.ids_[i], i - 1, i + 1 < count ? i + 1 : kNone, {}};
     if (i > 0) offer(i - 1);
   }
   std::ranges::make_heap(heap, std::greater<>());

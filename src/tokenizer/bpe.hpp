@@ -63,10 +63,10 @@ class Bpe {
       std::uint32_t next;
       Merges::Target merge;  // with the next symbol
     };
-    std::vector<Symbol> symbols;
-    std::vector<std::uint64_t> heap;  // rank in the high half, position in the low one
-    std::vector<std::int32_t> ids;
-    std::vector<Merges::Target> targets;
+    std::vector<Symbol> symbols_;
+    std::vector<std::uint64_t> heap_;  // rank in the high half, position in the low one
+    std::vector<std::int32_t> ids_;
+    std::vector<Merges::Target> targets_;
   };
 
   // Appends the ids of the piece. Time grows as n log n with the size of the piece.

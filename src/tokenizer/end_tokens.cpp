@@ -45,8 +45,7 @@ std::vector<TokenId> known_end_ids(const std::function<const AddedToken*(std::st
 std::vector<TokenId> sorted_ids(std::vector<TokenId> ids) {
   std::erase_if(ids, [](TokenId id) { return id < 0; });
   std::ranges::sort(ids);
-  const auto repeated = std::ranges::unique(ids);
-  ids.erase(repeated.begin(), repeated.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   return ids;
 }
 

@@ -8,13 +8,13 @@ namespace rbee {
 
 TextTable::TextTable(const std::vector<Entry>& entries) {
   std::size_t bytes = 0;
-  std::int32_t highest = -1;
+  std::int32_t highest = 0;
   for (const Entry& entry : entries) {
     bytes += entry.text.size();
     highest = std::max(highest, entry.id);
   }
   block_.reserve(bytes);
-  spans_.resize(static_cast<std::size_t>(highest + 1));
+  spans_.resize(entries.empty() ? 0 : static_cast<std::size_t>(highest) + 1);
   slots_.resize(std::bit_ceil(entries.size() * 2 + 2));
   for (const Entry& entry : entries) {
     const Span span{block_.size(), static_cast<std::uint32_t>(entry.text.size())};

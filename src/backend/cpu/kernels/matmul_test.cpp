@@ -18,6 +18,8 @@ using testing::RandomMatrix;
 const char* const kTypeNames[] = {"f32",  "f16",  "bf16", "q4_0", "q4_1", "q5_0", "q5_1",
                                   "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "q8_k"};
 
+std::size_t index(int i) { return static_cast<std::size_t>(i); }
+
 std::vector<Isa> host_isas() {
   std::vector<Isa> isas;
   for (const Isa isa : kAllIsas) {
@@ -107,10 +109,10 @@ TEST_P(Matmul, EqualsTheProductInDouble) {
           unpack_row(m.panels, r, row.data());
           const double rounding = offset_magnitude(type(), row) * 1e-6;
           for (int t = 0; t < tokens; ++t) {
-            const auto index = static_cast<std::size_t>(t);
-            const std::size_t begin = index * static_cast<std::size_t>(cols);
+            const auto token = static_cast<std::size_t>(t);
+            const std::size_t begin = token * static_cast<std::size_t>(cols);
             const double found =
-                out[index * static_cast<std::size_t>(rows) + static_cast<std::size_t>(r)];
+                out[token * static_cast<std::size_t>(rows) + static_cast<std::size_t>(r)];
             const Reference tight = reference(row, rounded.data() + begin);
             ASSERT_NEAR(found, tight.value, 2e-6 * tight.magnitude + rounding + 1e-30)
                 << rows << " x " << cols << ", token " << t << " of " << tokens << ", row " << r;
@@ -190,18 +192,18 @@ TEST_P(Matmul, AddsTheBiasAccumulatesAndWritesValidRowsOnly) {
     const Buffer act = testing::convert_all(kernels(), kind(), x, tokens, cols);
     for (const bool accumulate : {false, true}) {
       for (const bool with_bias : {false, true}) {
-        std::vector<float> out(static_cast<std::size_t>(tokens * stride), 0.5F);
+        std::vector<float> out(index(tokens * stride), 0.5F);
         kernels().matmul(m.panels, 0, panel_count(rows), act.data(), tokens, out.data(), stride,
                          with_bias ? bias.data() : nullptr, accumulate);
         for (int t = 0; t < tokens; ++t) {
           for (int r = 0; r < stride; ++r) {
             float expected = 0.5F;
             if (r < rows) {
-              expected = plain[static_cast<std::size_t>(t * rows + r)];
+              expected = plain[index(t * rows + r)];
               if (with_bias) expected += bias[static_cast<std::size_t>(r)];
               if (accumulate) expected = 0.5F + expected;
             }
-            ASSERT_EQ(out[static_cast<std::size_t>(t * stride + r)], expected)
+            ASSERT_EQ(out[index(t * stride + r)], expected)
                 << rows << " rows, row " << r << ", token " << t;
           }
         }
@@ -215,18 +217,18 @@ TEST_P(Matmul, ZeroAndTinyActivationsGiveZeroAndBrokenOnesAreSeen) {
   const int rows = 16;
   const int cols = 256;
   const RandomMatrix m = testing::random_matrix(type(), rows, cols, rng);
-  std::vector<float> x(static_cast<std::size_t>(4 * cols), 0.0F);
-  for (int k = 0; k < cols; ++k) x[static_cast<std::size_t>(cols + k)] = 1e-38F;
-  for (int k = 0; k < cols; ++k) x[static_cast<std::size_t>(2 * cols + k)] = 1;
-  for (int k = 0; k < cols; ++k) x[static_cast<std::size_t>(3 * cols + k)] = 1;
-  x[static_cast<std::size_t>(2 * cols + 40)] = std::numeric_limits<float>::quiet_NaN();
-  x[static_cast<std::size_t>(3 * cols + 70)] = std::numeric_limits<float>::infinity();
+  std::vector<float> x(index(4 * cols), 0.0F);
+  for (int k = 0; k < cols; ++k) x[index(cols + k)] = 1e-38F;
+  for (int k = 0; k < cols; ++k) x[index(2 * cols + k)] = 1;
+  for (int k = 0; k < cols; ++k) x[index(3 * cols + k)] = 1;
+  x[index(2 * cols + 40)] = std::numeric_limits<float>::quiet_NaN();
+  x[index(3 * cols + 70)] = std::numeric_limits<float>::infinity();
   const std::vector<float> out = product(kernels(), m.panels, x, 4);
   for (int r = 0; r < rows; ++r) {
     EXPECT_EQ(out[static_cast<std::size_t>(r)], 0);
-    EXPECT_LT(std::abs(out[static_cast<std::size_t>(rows + r)]), 1e-28F);
-    EXPECT_TRUE(std::isnan(out[static_cast<std::size_t>(2 * rows + r)]));
-    EXPECT_FALSE(std::isfinite(out[static_cast<std::size_t>(3 * rows + r)]));
+    EXPECT_LT(std::abs(out[index(rows + r)]), 1e-28F);
+    EXPECT_TRUE(std::isnan(out[index(2 * rows + r)]));
+    EXPECT_FALSE(std::isfinite(out[index(3 * rows + r)]));
   }
 }
 
