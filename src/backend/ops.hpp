@@ -19,7 +19,17 @@
 
 namespace rbee {
 
-enum class Activation : std::uint8_t { silu, gelu_tanh, gelu_erf, relu };
+// relu_squared: max(x, 0)² (So et al., 2021, arXiv:2109.08668).
+enum class Activation : std::uint8_t {
+  identity,
+  silu,
+  gelu_tanh,
+  gelu_erf,
+  relu,
+  relu_squared,
+  sigmoid,
+  tanh,
+};
 
 // Which elements of a head rotate together: j with j + dims/2 (half), or 2j with 2j + 1 (adjacent).
 enum class RopePairing : std::uint8_t { half, adjacent };
@@ -42,6 +52,23 @@ struct AttentionParams {
   float scale = 0;   // multiplies q·k
   int window = 0;    // 0: all keys
   Rope rope{};
+  float softcap = 0;  // 0: none; else scores become softcap * tanh(score / softcap), before masking
+  Weight sinks{};     // f32 vector [n_heads] or absent: a score of each head that joins the softmax
+                      // and has no value (Xiao et al., 2023, arXiv:2309.17453)
+};
+
+// Normalisation of each head of a row for itself.
+struct HeadNorm {
+  enum class Kind : std::uint8_t {
+    rms,    // x / sqrt(mean(x²) + eps)
+    layer,  // (x - mean(x)) / sqrt(variance(x) + eps)
+    l2,     // x / sqrt(sum(x²) + eps)
+  };
+  Kind kind = Kind::rms;
+  Weight
+      weight{};   // f32 vector: of one head for all, or of all heads one after the other; or absent
+  Weight bias{};  // the same
+  float eps = 0;
 };
 
 class Ops {
@@ -51,8 +78,21 @@ class Ops {
   // [T, table.cols]: rows of the table, one for each token, times scale.
   virtual Tensor embed(const Weight& table, const Batch& batch, float scale = 1) = 0;
 
+  // acc += table[position], [T, table.cols]: learned positions. Throws BackendError for a position
+  // beyond the table.
+  virtual void add_positions(const Tensor& acc, const Weight& table, const Batch& batch) = 0;
+
   // x / sqrt(mean(x²) + eps) * weight, row by row (Zhang & Sennrich, 2019, arXiv:1910.07467).
+  // Without a weight where it is absent.
   virtual Tensor rms_norm(const Tensor& x, const Weight& weight, float eps) = 0;
+
+  // (x - mean(x)) / sqrt(variance(x) + eps) * weight + bias, row by row (Ba et al., 2016,
+  // arXiv:1607.06450). Without weight and bias where they are absent.
+  virtual Tensor layer_norm(const Tensor& x, const Weight& weight, const Weight& bias,
+                            float eps) = 0;
+
+  // Normalises x in place: its columns are heads of x.cols / heads values each.
+  virtual void norm_heads(const Tensor& x, int heads, const HeadNorm& norm) = 0;
 
   // [T, sum of rows]: the products of x with all parts side by side. One read of x serves all.
   virtual Tensor linear(const Tensor& x, std::span<const Linear> parts) = 0;
@@ -62,6 +102,15 @@ class Ops {
 
   // act(x · gateᵀ) ⊙ (x · upᵀ): the first half of a gated MLP (Shazeer, 2020, arXiv:2002.05202).
   virtual Tensor gated(const Tensor& x, const Linear& gate, const Linear& up, Activation act) = 0;
+
+  // In place, element by element. x must not overlap acc.
+  virtual void activate(const Tensor& x, Activation act) = 0;  // x = act(x)
+  virtual void add(const Tensor& acc, const Tensor& x) = 0;    // acc += x
+  // acc = acc ⊙ act(x); x has the columns of acc, or one column for all of them.
+  virtual void multiply(const Tensor& acc, const Tensor& x, Activation act) = 0;
+  virtual void scale(const Tensor& x, float factor) = 0;  // x = factor x
+  virtual void clamp(const Tensor& x, float limit) = 0;   // x into [-limit, limit]
+  virtual void softcap(const Tensor& x, float cap) = 0;   // x = cap tanh(x / cap)
 
   // qkv is [T, (n_heads + 2 n_kv_heads) * head_dim]: queries, keys, values. Rotates queries and
   // keys, stores keys and values of this step in layer state_layer of the cache, and returns [T,

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <string>
 
+#include "backend/cpu/tensor_rows.hpp"
+
 namespace rbee::cpu {
 namespace {
 
@@ -244,7 +246,13 @@ AttentionRows Attention::prepare(const AttendCall& call, const Task& task,
       scratch.positions[row] = at(call.batch.positions, t);
     }
   }
-  return {scratch.queries, scratch.positions, row, p.head_dim, p.scale * kLog2e, p.window};
+  AttentionRows rows{scratch.queries, scratch.positions, row,
+                     p.head_dim,      p.scale * kLog2e,  p.window};
+  if (p.softcap != 0) {
+    rows.cap_scale = p.scale / p.softcap;
+    rows.scale = p.softcap * kLog2e;
+  }
+  return rows;
 }
 
 void Attention::attend_part(const AttendCall& call, const Task& task, const AttentionRows& rows,
@@ -307,12 +315,15 @@ void Attention::finish(const AttendCall& call, const Task& task,
                        const AttentionState& state) const {
   const int heads = group_size(call.params);
   const int dim = call.params.head_dim;
+  const float* sinks = vector_values(call.params.sinks);
   int row = 0;
   for (int t = task.token_begin; t < task.token_end; ++t) {
     float* out = call.out.data + static_cast<std::ptrdiff_t>(t) * call.out.stride;
     for (int g = 0; g < heads; ++g, ++row) {
       const int head = task.kv_head * heads + g;
-      attention_.finish(state, row, dim, out + static_cast<std::ptrdiff_t>(head) * dim);
+      const float sink = sinks ? sinks[head] * kLog2e : 0;
+      attention_.finish(state, row, dim, sinks ? &sink : nullptr,
+                        out + static_cast<std::ptrdiff_t>(head) * dim);
     }
   }
 }

@@ -9,6 +9,7 @@ namespace {
 using testing::host_isas;
 using testing::make_cpu;
 using testing::pack_random;
+using testing::pack_random_vector;
 using testing::random_tokens;
 using testing::Sequences;
 
@@ -19,6 +20,8 @@ struct Shape {
   int window = 0;
   int rope_dims = -1;  // -1: the whole head
   RopePairing pairing = RopePairing::half;
+  float softcap = 0;
+  bool sinks = false;
 };
 
 // One attention layer; queries, keys and values come straight from an embedding table.
@@ -30,9 +33,11 @@ class OneLayer {
     const int dims = shape.rope_dims < 0 ? shape.head_dim : shape.rope_dims;
     std::vector<float> freq(static_cast<std::size_t>(dims / 2));
     for (std::size_t j = 0; j < freq.size(); ++j) freq[j] = 1 / (1 + static_cast<float>(j));
-    params_ = {shape.heads,    shape.kv_heads,
-               shape.head_dim, 1 / std::sqrt(static_cast<float>(shape.head_dim)),
-               shape.window,   {dims, shape.pairing, backend.pack_vector(freq), 0.9F}};
+    params_ = {
+        shape.heads,    shape.kv_heads,
+        shape.head_dim, 1 / std::sqrt(static_cast<float>(shape.head_dim)),
+        shape.window,   {dims, shape.pairing, backend.pack_vector(freq), 0.9F},
+        shape.softcap,  shape.sinks ? pack_random_vector(backend, shape.heads, 9) : Weight{}};
     const LayerState state[] = {PagedKv{shape.kv_heads, shape.head_dim, shape.window}};
     backend.allocate_state(state, n_pages, 0);
   }
@@ -78,6 +83,9 @@ const Shape kShapes[] = {
     {4, 1, 256, 20},
     {2, 1, 6, 70, 4},
     {71, 1, 16},
+    {4, 2, 16, 0, -1, RopePairing::half, 2.0F},
+    {4, 2, 32, 20, -1, RopePairing::half, 0, true},
+    {6, 3, 64, 40, -1, RopePairing::half, 0.7F, true},
 };
 
 TEST(Attend, AgreesWithRef) {

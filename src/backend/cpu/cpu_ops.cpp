@@ -5,32 +5,11 @@
 
 #include "backend/cpu/kernels/pack.hpp"
 #include "backend/cpu/small_batch.hpp"
+#include "backend/cpu/tensor_rows.hpp"
 #include "backend/cpu/weight_store.hpp"
 
 namespace rbee::cpu {
 namespace {
-
-float* row_of(const Tensor& x, int row) {
-  return x.data + static_cast<std::ptrdiff_t>(row) * x.stride;
-}
-
-const float* vector_values(const Weight& vector) {
-  return reinterpret_cast<const float*>(vector.data);
-}
-
-GateFunction gate_function(Activation act) {
-  switch (act) {
-    case Activation::silu:
-      return GateFunction::silu;
-    case Activation::gelu_tanh:
-      return GateFunction::gelu_tanh;
-    case Activation::gelu_erf:
-      return GateFunction::gelu_erf;
-    case Activation::relu:
-      break;
-  }
-  return GateFunction::relu;
-}
 
 bool same(const Tensor& a, const Tensor& b) {
   return a.data == b.data && a.rows == b.rows && a.cols == b.cols && a.stride == b.stride;
@@ -113,16 +92,6 @@ Tensor CpuOps::embed(const Weight& table, const Batch& batch, float scale) {
   return out;
 }
 
-Tensor CpuOps::rms_norm(const Tensor& x, const Weight& weight, float eps) {
-  const Tensor out = is_small(x.rows) ? own_tensor(x.rows, x.cols) : shared_tensor(x.rows, x.cols);
-  for_rows(out, Range::of(x), [&](int begin, int end) {
-    for (int t = begin; t < end; ++t) {
-      vector_.rms_norm(row_of(x, t), vector_values(weight), eps, x.cols, row_of(out, t));
-    }
-  });
-  return out;
-}
-
 Activations CpuOps::convert(const Tensor& x, const Weight& weight) {
   const ActType type = matmul_.act_type(panel_matrix(weight).type);
   for (const Converted& c : converted_) {
@@ -167,7 +136,7 @@ Tensor CpuOps::linear(const Tensor& x, std::span<const Linear> parts) {
   Range forms[3] = {};
   for (const Product& p : products_) forms[static_cast<int>(p.x.type)] = p.x.range;
   worker_.before({forms[0], forms[1], forms[2]}, {Range::of(out)});
-  multiply(worker_, matmul_, products_, /*accumulate=*/false);
+  cpu::multiply(worker_, matmul_, products_, /*accumulate=*/false);
   return out;
 }
 
@@ -178,7 +147,7 @@ void CpuOps::linear_add(const Tensor& acc, const Tensor& x, const Linear& part) 
   if (worker_.own().holds(acc.data)) {
     multiply_panels(matmul_, p, 0, panel_count(p.weight.rows), /*accumulate=*/true);
   } else {
-    multiply(worker_, matmul_, {&p, 1}, /*accumulate=*/true);
+    cpu::multiply(worker_, matmul_, {&p, 1}, /*accumulate=*/true);
   }
   forget(Range::of(acc));
 }
@@ -186,8 +155,8 @@ void CpuOps::linear_add(const Tensor& acc, const Tensor& x, const Linear& part) 
 Tensor CpuOps::gated(const Tensor& x, const Linear& gate, const Linear& up, Activation act) {
   const Tensor out = shared_tensor(x.rows, gate.weight.rows);
   if (x.rows == 0) return out;
-  const GatedProduct p{product(x, gate, nullptr, 0), product(x, up, nullptr, 0), gate_function(act),
-                       out};
+  const GatedProduct p{product(x, gate, nullptr, 0), product(x, up, nullptr, 0),
+                       element_function(act), out};
   worker_.before({p.gate.x.range, p.up.x.range}, {Range::of(out)});
   multiply_gated(worker_, matmul_, vector_, p);
   return out;

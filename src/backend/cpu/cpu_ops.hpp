@@ -24,10 +24,19 @@ class CpuOps final : public Ops {
   void begin_step();
 
   Tensor embed(const Weight& table, const Batch& batch, float scale) override;
+  void add_positions(const Tensor& acc, const Weight& table, const Batch& batch) override;
   Tensor rms_norm(const Tensor& x, const Weight& weight, float eps) override;
+  Tensor layer_norm(const Tensor& x, const Weight& weight, const Weight& bias, float eps) override;
+  void norm_heads(const Tensor& x, int heads, const HeadNorm& norm) override;
   Tensor linear(const Tensor& x, std::span<const Linear> parts) override;
   void linear_add(const Tensor& acc, const Tensor& x, const Linear& part) override;
   Tensor gated(const Tensor& x, const Linear& gate, const Linear& up, Activation act) override;
+  void activate(const Tensor& x, Activation act) override;
+  void add(const Tensor& acc, const Tensor& x) override;
+  void multiply(const Tensor& acc, const Tensor& x, Activation act) override;
+  void scale(const Tensor& x, float factor) override;
+  void clamp(const Tensor& x, float limit) override;
+  void softcap(const Tensor& x, float cap) override;
   Tensor attend(const Tensor& qkv, const AttentionParams& params, const Batch& batch,
                 int state_layer) override;
   Tensor take_rows(const Tensor& x, std::span<const std::int32_t> rows) override;
@@ -43,6 +52,11 @@ class CpuOps final : public Ops {
   Tensor own_tensor(int rows, int cols);
   // Calls body(begin, end) for the rows: all of them here for an own tensor, else this worker's.
   void for_rows(const Tensor& out, Range read, Worker::Body body);
+
+  // Calls body(row, begin, end) for parts of the rows of x, whose columns [begin, end) it changes
+  // in place: all of them here for an own tensor, else this worker's. unit: columns that stay
+  // together.
+  void change(const Tensor& x, Range read, int unit, FunctionRef<void(int, int, int)> body);
 
   Activations convert(const Tensor& x, const Weight& weight);
   Product product(const Tensor& x, const Linear& part, float* out, std::ptrdiff_t stride);

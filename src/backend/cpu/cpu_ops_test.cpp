@@ -76,6 +76,103 @@ TEST(CpuOps, RmsNorm) {
   }
 }
 
+TEST(CpuOps, LayerNorm) {
+  for (const int cols : {3, 16, 17, 100, 576}) {
+    for (const int tokens : {1, 9, 33}) {
+      for (const bool plain : {false, true}) {
+        compare(
+            [cols, plain](Backend& backend) {
+              return [table = pack_random(backend, DType::f32, 40, cols, 1, 3),
+                      weight = plain ? Weight{} : pack_random_vector(backend, cols, 2),
+                      bias = plain ? Weight{} : pack_random_vector(backend, cols, 3)](
+                         Ops& ops, const Batch& batch) {
+                return ops.layer_norm(ops.embed(table, batch), weight, bias, 1e-5F);
+              };
+            },
+            tokens, 1e-5F, "layer_norm of " + std::to_string(cols));
+      }
+    }
+  }
+}
+
+// Heads of a part of the columns, with one weight for all heads and with one for each.
+TEST(CpuOps, NormHeads) {
+  using Kind = HeadNorm::Kind;
+  constexpr int kHeads = 3;
+  for (const Kind kind : {Kind::rms, Kind::layer, Kind::l2}) {
+    for (const int dim : {4, 16, 50, 128}) {
+      for (const int shared : {0, 1, 2}) {
+        for (const int tokens : {1, 33}) {
+          compare(
+              [=](Backend& backend) {
+                HeadNorm norm{.kind = kind, .eps = 1e-5F};
+                const int n = shared == 0 ? dim : kHeads * dim;
+                if (kind != Kind::l2 && shared < 2) norm.weight = pack_random_vector(backend, n, 2);
+                if (kind == Kind::layer && shared < 2)
+                  norm.bias = pack_random_vector(backend, n, 3);
+                return [=, table = pack_random(backend, DType::f32, 40, 8 + kHeads * dim, 1, 2)](
+                           Ops& ops, const Batch& batch) {
+                  const Tensor x = ops.embed(table, batch);
+                  ops.norm_heads(x.columns(8, kHeads * dim), kHeads, norm);
+                  return x;
+                };
+              },
+              tokens, 1e-5F, "norm_heads of " + std::to_string(dim));
+        }
+      }
+    }
+  }
+}
+
+// Chains of element-wise ops on shared and on own tensors; an older converted form of a changed
+// tensor must not be used.
+TEST(CpuOps, ElementwiseOps) {
+  for (const int cols : {1, 17, 256, 300}) {
+    for (const int tokens : kTokenCounts) {
+      compare(
+          [cols](Backend& backend) {
+            return [table = pack_random(backend, DType::f32, 40, cols, 1, 1),
+                    weight = pack_random_vector(backend, cols, 2),
+                    gate = Linear{pack_random(backend, DType::f32, 1, cols, 4, 0.1F)},
+                    square = Linear{pack_random(backend, DType::f32, cols, cols, 3, 0.1F)},
+                    positions = pack_random(backend, DType::bf16, 64, cols, 5, 1)](
+                       Ops& ops, const Batch& batch) {
+              const Tensor x = ops.embed(table, batch);
+              ops.add_positions(x, positions, batch);
+              const Tensor own = ops.rms_norm(x, weight, 1e-5F);
+              const Tensor y = ops.linear(own, {&square, 1});
+              ops.activate(own, Activation::gelu_tanh);
+              ops.add(x, own);
+              ops.multiply(own, y, Activation::tanh);
+              ops.multiply(y, ops.linear(own, {&gate, 1}), Activation::sigmoid);
+              ops.scale(own, 0.5F);
+              ops.clamp(y, 0.4F);
+              ops.add(y, ops.linear(own, {&square, 1}));
+              ops.softcap(x, 1.5F);
+              ops.add(x, y);
+              ops.multiply(x, own, Activation::identity);
+              return x;
+            };
+          },
+          tokens, 2e-5F, "element-wise ops on " + std::to_string(cols));
+    }
+  }
+}
+
+TEST(CpuOps, PositionsBeyondTheTableAreRefused) {
+  const auto cpu = make_cpu(Isa::base, 2);
+  const Weight table = pack_random(*cpu, DType::f32, 40, 32, 1, 1);
+  const Weight positions = pack_random(*cpu, DType::f32, 4, 32, 2, 1);
+  Sequences sequences(1);
+  const Batch batch = sequences.step({{0, random_tokens(5, 40, 1)}});
+  const auto forward = [&](Ops& ops, const Batch& b) {
+    const Tensor x = ops.embed(table, b);
+    ops.add_positions(x, positions, b);
+    return x;
+  };
+  EXPECT_THROW(cpu->run(batch, forward), BackendError);
+}
+
 TEST(CpuOps, LinearOfPartsOfSeveralTypesWithBias) {
   for (const int tokens : kTokenCounts) {
     compare(

@@ -41,7 +41,7 @@ void multiply(Worker& worker, const MatmulKernels& kernels, std::span<const Prod
 struct GatedProduct {
   Product gate;
   Product up;
-  GateFunction function;
+  ElementFunction function;
   Tensor out;
 };
 void multiply_gated(Worker& worker, const MatmulKernels& matmul, const VectorKernels& vector,

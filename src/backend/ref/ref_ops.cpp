@@ -1,73 +1,15 @@
 #include "backend/ref/ref_ops.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <numbers>
 
-#include "checkpoint/dequantize.hpp"
+#include "backend/ref/ref_math.hpp"
 
 namespace rbee {
+
+using namespace ref;
+
 namespace {
-
-float* row_of(const Tensor& x, int row) {
-  return x.data + static_cast<std::ptrdiff_t>(row) * x.stride;
-}
-
-std::span<const float> vector_values(const Weight& vector) {
-  return {reinterpret_cast<const float*>(vector.data), static_cast<std::size_t>(vector.cols)};
-}
-
-void decode_row(const Weight& weight, int row, std::span<float> out) {
-  const std::size_t bytes = row_bytes(weight.type, out.size());
-  dequantize_row(weight.type, {weight.data + static_cast<std::size_t>(row) * bytes, bytes}, out);
-}
-
-// Summed in double, in an order that depends on the length only.
-float dot(const float* a, const float* b, int n) {
-  constexpr int kLanes = 8;
-  std::array<double, kLanes> sums{};
-  int i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    for (int lane = 0; lane < kLanes; ++lane) {
-      sums[lane] += static_cast<double>(a[i + lane]) * static_cast<double>(b[i + lane]);
-    }
-  }
-  double sum = 0;
-  for (; i < n; ++i) sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
-  for (const double lane : sums) sum += lane;
-  return static_cast<float>(sum);
-}
-
-// out = x · weightᵀ (+ bias), or added to out.
-void multiply(const Tensor& out, const Tensor& x, const Linear& part, bool add) {
-  std::vector<float> row(static_cast<std::size_t>(part.weight.cols));
-  for (int r = 0; r < part.weight.rows; ++r) {
-    decode_row(part.weight, r, row);
-    const float bias = part.bias ? vector_values(part.bias)[static_cast<std::size_t>(r)] : 0.0F;
-    for (int t = 0; t < x.rows; ++t) {
-      const float y = dot(row_of(x, t), row.data(), part.weight.cols) + bias;
-      float& target = row_of(out, t)[r];
-      target = add ? target + y : y;
-    }
-  }
-}
-
-float activate(float x, Activation act) {
-  switch (act) {
-    case Activation::silu:
-      return x / (1 + std::exp(-x));
-    case Activation::gelu_tanh: {
-      constexpr float kC = 0.7978845608F;  // sqrt(2 / pi)
-      return 0.5F * x * (1 + std::tanh(kC * (x + 0.044715F * x * x * x)));
-    }
-    case Activation::gelu_erf:
-      return 0.5F * x * (1 + std::erf(x / std::numbers::sqrt2_v<float>));
-    case Activation::relu:
-      return std::max(x, 0.0F);
-  }
-  return x;
-}
 
 // Rotates one head in place.
 void rotate(float* head, const Rope& rope, int position) {
@@ -115,15 +57,18 @@ void store(const float* k, const float* v, const AttentionParams& p, int positio
 }
 
 // One head of one query: softmax(scale · q·K) V over the keys it sees.
-void attend_head(const float* query, const AttentionParams& p, int position, int kv_head,
+void attend_head(const float* query, const AttentionParams& p, int position, int head,
                  const KvView& kv, float* out) {
+  const int kv_head = head / (p.n_heads / p.n_kv_heads);
   const int begin = p.window == 0 ? 0 : std::max(0, position - p.window + 1);
   std::vector<float> scores;
   for (int k = begin; k <= position; ++k) {
-    scores.push_back(dot(query, kv.key(k, kv_head), p.head_dim) * p.scale);
+    const float score = dot(query, kv.key(k, kv_head), p.head_dim) * p.scale;
+    scores.push_back(p.softcap == 0 ? score : p.softcap * std::tanh(score / p.softcap));
   }
   const float highest = *std::max_element(scores.begin(), scores.end());
   double total = 0;
+  if (p.sinks) total = std::exp(vector_values(p.sinks)[static_cast<std::size_t>(head)] - highest);
   std::vector<double> sum(static_cast<std::size_t>(p.head_dim));
   for (int k = begin; k <= position; ++k) {
     const double weight = std::exp(scores[static_cast<std::size_t>(k - begin)] - highest);
@@ -164,43 +109,30 @@ Tensor RefOps::embed(const Weight& table, const Batch& batch, float scale) {
   return out;
 }
 
-Tensor RefOps::rms_norm(const Tensor& x, const Weight& weight, float eps) {
-  const Tensor out = make(x.rows, x.cols);
-  const auto w = vector_values(weight);
-  for (int t = 0; t < x.rows; ++t) {
-    const float* from = row_of(x, t);
-    const float mean_square = dot(from, from, x.cols) / static_cast<float>(x.cols);
-    const float factor = 1 / std::sqrt(mean_square + eps);
-    float* to = row_of(out, t);
-    for (int c = 0; c < x.cols; ++c) to[c] = from[c] * factor * w[static_cast<std::size_t>(c)];
-  }
-  return out;
-}
-
 Tensor RefOps::linear(const Tensor& x, std::span<const Linear> parts) {
   int cols = 0;
   for (const Linear& part : parts) cols += part.weight.rows;
   const Tensor out = make(x.rows, cols);
   int begin = 0;
   for (const Linear& part : parts) {
-    multiply(out.columns(begin, part.weight.rows), x, part, /*add=*/false);
+    matrix_product(out.columns(begin, part.weight.rows), x, part, /*add=*/false);
     begin += part.weight.rows;
   }
   return out;
 }
 
 void RefOps::linear_add(const Tensor& acc, const Tensor& x, const Linear& part) {
-  multiply(acc, x, part, /*add=*/true);
+  matrix_product(acc, x, part, /*add=*/true);
 }
 
 Tensor RefOps::gated(const Tensor& x, const Linear& gate, const Linear& up, Activation act) {
   const Tensor out = make(x.rows, gate.weight.rows);
   const Scope scratch(*this);
-  multiply(out, x, gate, /*add=*/false);
+  matrix_product(out, x, gate, /*add=*/false);
   const Tensor factor = linear(x, {&up, 1});
   for (int t = 0; t < out.rows; ++t) {
     float* row = row_of(out, t);
-    for (int c = 0; c < out.cols; ++c) row[c] = activate(row[c], act) * row_of(factor, t)[c];
+    for (int c = 0; c < out.cols; ++c) row[c] = ref::activate(row[c], act) * row_of(factor, t)[c];
   }
   return out;
 }
@@ -228,8 +160,7 @@ Tensor RefOps::attend(const Tensor& qkv, const AttentionParams& params, const Ba
         std::vector<float> query(row_of(qkv, t) + h * params.head_dim,
                                  row_of(qkv, t) + (h + 1) * params.head_dim);
         rotate(query.data(), params.rope, position);
-        attend_head(query.data(), params, position, h / (params.n_heads / params.n_kv_heads), kv,
-                    row_of(out, t) + h * params.head_dim);
+        attend_head(query.data(), params, position, h, kv, row_of(out, t) + h * params.head_dim);
       }
     }
   }

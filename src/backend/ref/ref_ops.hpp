@@ -16,10 +16,19 @@ class RefOps final : public Ops {
   explicit RefOps(std::span<RefBackend::KvLayer> kv) : kv_(kv) {}
 
   Tensor embed(const Weight& table, const Batch& batch, float scale) override;
+  void add_positions(const Tensor& acc, const Weight& table, const Batch& batch) override;
   Tensor rms_norm(const Tensor& x, const Weight& weight, float eps) override;
+  Tensor layer_norm(const Tensor& x, const Weight& weight, const Weight& bias, float eps) override;
+  void norm_heads(const Tensor& x, int heads, const HeadNorm& norm) override;
   Tensor linear(const Tensor& x, std::span<const Linear> parts) override;
   void linear_add(const Tensor& acc, const Tensor& x, const Linear& part) override;
   Tensor gated(const Tensor& x, const Linear& gate, const Linear& up, Activation act) override;
+  void activate(const Tensor& x, Activation act) override;
+  void add(const Tensor& acc, const Tensor& x) override;
+  void multiply(const Tensor& acc, const Tensor& x, Activation act) override;
+  void scale(const Tensor& x, float factor) override;
+  void clamp(const Tensor& x, float limit) override;
+  void softcap(const Tensor& x, float cap) override;
   Tensor attend(const Tensor& qkv, const AttentionParams& params, const Batch& batch,
                 int state_layer) override;
   Tensor take_rows(const Tensor& x, std::span<const std::int32_t> rows) override;

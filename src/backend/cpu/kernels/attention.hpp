@@ -46,8 +46,10 @@ struct AttentionRows {
   const std::int32_t* position;  // [rows]
   int rows;
   int head_dim;
-  float scale;  // softmax scale * log2(e)
+  float scale;  // softmax scale * log2(e); with a soft cap: the cap * log2(e)
   int window;   // keys seen, the query's own included; 0: all
+  float cap_scale =
+      0;  // not 0: scores are tanh(q·k * cap_scale) before the scale; softmax scale / cap
 };
 
 struct AttentionKernels {
@@ -71,8 +73,9 @@ struct AttentionKernels {
   // into = into and then part.
   void (*merge)(const AttentionState& into, const AttentionState& part, int rows, int head_dim);
 
-  // out[0 .. head_dim) = the attention of a row.
-  void (*finish)(const AttentionState& state, int row, int head_dim, float* out);
+  // out[0 .. head_dim) = the attention of a row. sink: null, or a score in units of log2(e) that
+  // joins the softmax without a value.
+  void (*finish)(const AttentionState& state, int row, int head_dim, const float* sink, float* out);
 };
 
 // The kernels of an instruction set, whether or not the processor has it.

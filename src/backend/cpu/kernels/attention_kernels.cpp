@@ -172,6 +172,11 @@ inline float largest_score(const float* scores, float scale) {
   return score > kNoScore ? score * scale : kNoScore;
 }
 
+void cap_scores(int n, float cap_scale, float* scores) {
+  const Lanes by = splat(cap_scale);
+  for (int t = 0; t < n; t += kLanes) store(scores + t, tanh(load(scores + t) * by));
+}
+
 // Turns scores into weights relative to the new maximum and adds them to the rows' sums;
 // factors[r] is what earlier weights must be multiplied with.
 template <int R>
@@ -250,6 +255,7 @@ void attend_rows(const AttentionRows& rows, int row, const std::byte* page, int 
   alignas(64) float factors[kSumLanes];
   alignas(64) typename Kv::Operand weights[R * kKeyBlock];
   score<Kv, R>(rows, row, page, ahead, scores);
+  if (rows.cap_scale != 0) cap_scores(R * kKeyBlock, rows.cap_scale, scores);
   soften<R>(rows, row, first_key, state, scores, factors);
   Kv::convert(scores, R * kKeyBlock, weights);
 
@@ -377,11 +383,20 @@ void merge(const AttentionState& into, const AttentionState& part, int rows, int
   }
 }
 
-void finish(const AttentionState& state, int row, int head_dim, float* out) {
+// What the weighted values of a row are multiplied with.
+float normalisation(const AttentionState& state, int row, const float* sink) {
+  const float total = sum(load(state.sum + static_cast<std::ptrdiff_t>(row) * kSumLanes));
+  if (sink == nullptr) return 1.0f / total;
+  const float above = *sink - state.max[row];
+  float power[kLanes];
+  store(power, exp2(splat(above > 0 ? -above : above)));
+  return above > 0 ? power[0] / __builtin_fmaf(total, power[0], 1.0f) : 1.0f / (total + power[0]);
+}
+
+void finish(const AttentionState& state, int row, int head_dim, const float* sink, float* out) {
   const int dims = padded_dim(head_dim);
   const float* values = state.out + static_cast<std::ptrdiff_t>(row) * dims;
-  const float total = sum(load(state.sum + static_cast<std::ptrdiff_t>(row) * kSumLanes));
-  const Lanes inverse = splat(1.0f / total);
+  const Lanes inverse = splat(normalisation(state, row, sink));
   for (int d = 0; d < head_dim; d += kLanes) {
     const Lanes value = load(values + d) * inverse;
     if (d + kLanes <= head_dim) {

@@ -8,18 +8,42 @@
 
 namespace rbee::cpu {
 
-enum class GateFunction : std::uint8_t { silu, gelu_tanh, gelu_erf, relu };
+enum class ElementFunction : std::uint8_t {
+  identity,
+  silu,
+  gelu_tanh,
+  gelu_erf,
+  relu,
+  relu_squared,
+  sigmoid,
+  tanh,
+};
 
 struct VectorKernels {
   Isa isa;
 
-  // out[i] = x[i] / sqrt(mean(x²) + eps) * weight[i], n values. out may be x.
+  // out[i] = x[i] / sqrt(mean(x²) + eps) * weight[i], n values. out may be x, weight null.
   void (*rms_norm)(const float* x, const float* weight, float eps, int n, float* out);
 
+  // out[i] = (x[i] - mean(x)) / sqrt(variance(x) + eps) * weight[i] + bias[i]. out may be x, weight
+  // and bias null.
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, float eps, int n,
+                     float* out);
+
   // out[r][i] = f(gate[r][i]) * up[r][i], rows of n values. Strides in elements, the same for gate
-  // and up.
-  void (*gate)(GateFunction function, const float* gate, const float* up, std::ptrdiff_t stride,
+  // and up. out may be up.
+  void (*gate)(ElementFunction function, const float* gate, const float* up, std::ptrdiff_t stride,
                int rows, int n, float* out, std::ptrdiff_t out_stride);
+
+  // out[i] = x[i] / sqrt(sum(x²) + eps). out may be x.
+  void (*l2_norm)(const float* x, float eps, int n, float* out);
+
+  // In place over n values.
+  void (*activate)(ElementFunction function, int n, float* x);
+  void (*add)(const float* x, int n, float* acc);
+  void (*scale)(float factor, int n, float* x);
+  void (*clamp)(float limit, int n, float* x);  // into [-limit, limit]; a NaN stays one
+  void (*softcap)(float cap, int n, float* x);  // cap * tanh(x / cap)
 
   // Rotary embedding of the first dims of n values; the others are copied. cos and sin hold dims
   // values: of each element's angle, sin with its sign: out[j] = x[j] * cos[j] + partner * sin[j],

@@ -24,16 +24,73 @@ float sum_of_squares(const float* x, int n) {
   return sum((acc[0] + acc[1]) + (acc[2] + acc[3]));
 }
 
-void rms_norm(const float* x, const float* weight, float eps, int n, float* out) {
-  const float mean = sum_of_squares(x, n) / static_cast<float>(n);
-  const Lanes scale = splat(1.0f / __builtin_sqrtf(mean + eps));
+// out = (x - offset) * factor * weight + bias over n values.
+void affine(const float* x, float offset, float factor, const float* weight, const float* bias,
+            int n, float* out) {
+  const Lanes by = splat(factor);
+  const Lanes from = splat(offset);
+  const auto part = [&](Lanes v, Lanes w, Lanes b) { return fma((v - from) * by, w, b); };
   int i = 0;
-  for (; i + kLanes <= n; i += kLanes) store(out + i, load(x + i) * scale * load(weight + i));
+  for (; i + kLanes <= n; i += kLanes) {
+    store(out + i, part(load(x + i), weight ? load(weight + i) : splat(1.0f),
+                        bias ? load(bias + i) : splat(0.0f)));
+  }
   if (i < n) {
     const int rest = n - i;
-    store_first(out + i, rest, load_first(x + i, rest) * scale * load_first(weight + i, rest));
+    store_first(out + i, rest,
+                part(load_first(x + i, rest), weight ? load_first(weight + i, rest) : splat(1.0f),
+                     bias ? load_first(bias + i, rest) : splat(0.0f)));
   }
 }
+
+void rms_norm(const float* x, const float* weight, float eps, int n, float* out) {
+  const float mean = sum_of_squares(x, n) / static_cast<float>(n);
+  affine(x, 0.0f, 1.0f / __builtin_sqrtf(mean + eps), weight, nullptr, n, out);
+}
+
+void l2_norm(const float* x, float eps, int n, float* out) {
+  affine(x, 0.0f, 1.0f / __builtin_sqrtf(sum_of_squares(x, n) + eps), nullptr, nullptr, n, out);
+}
+
+float sum_of(const float* x, int n) {
+  Lanes acc = splat(0);
+  int i = 0;
+  for (; i + kLanes <= n; i += kLanes) acc = acc + load(x + i);
+  if (i < n) acc = acc + load_first(x + i, n - i);
+  return sum(acc);
+}
+
+float sum_of_deviations(const float* x, float mean, int n) {
+  const Lanes from = splat(mean);
+  Lanes acc = splat(0);
+  int i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    const Lanes d = load(x + i) - from;
+    acc = fma(d, d, acc);
+  }
+  float rest = 0;
+  for (; i < n; ++i) rest += (x[i] - mean) * (x[i] - mean);
+  return sum(acc) + rest;
+}
+
+void layer_norm(const float* x, const float* weight, const float* bias, float eps, int n,
+                float* out) {
+  const float mean = sum_of(x, n) / static_cast<float>(n);
+  const float variance = sum_of_deviations(x, mean, n) / static_cast<float>(n);
+  affine(x, mean, 1.0f / __builtin_sqrtf(variance + eps), weight, bias, n, out);
+}
+
+struct Identity {
+  static Lanes apply(Lanes x) { return x; }
+};
+
+struct Sigmoid {
+  static Lanes apply(Lanes x) { return divide(splat(1.0f), splat(1.0f) + exp(splat(0.0f) - x)); }
+};
+
+struct Tanh {
+  static Lanes apply(Lanes x) { return tanh(x); }
+};
 
 struct Silu {
   static Lanes apply(Lanes x) { return divide(x, splat(1.0f) + exp(splat(0.0f) - x)); }
@@ -73,6 +130,72 @@ struct Relu {
   static Lanes apply(Lanes x) { return max(x, splat(0.0f)); }
 };
 
+struct ReluSquared {
+  static Lanes apply(Lanes x) {
+    const Lanes positive = max(x, splat(0.0f));
+    return positive * positive;
+  }
+};
+
+// Calls use(F{}) with the struct of the function.
+template <class Use>
+void with_function(ElementFunction function, const Use& use) {
+  switch (function) {
+    case ElementFunction::identity:
+      return use(Identity{});
+    case ElementFunction::silu:
+      return use(Silu{});
+    case ElementFunction::gelu_tanh:
+      return use(GeluTanh{});
+    case ElementFunction::gelu_erf:
+      return use(GeluErf{});
+    case ElementFunction::relu:
+      return use(Relu{});
+    case ElementFunction::relu_squared:
+      return use(ReluSquared{});
+    case ElementFunction::sigmoid:
+      return use(Sigmoid{});
+    case ElementFunction::tanh:
+      return use(Tanh{});
+  }
+}
+
+// x[i] = change(x[i]) over n values.
+template <class Change>
+void change_each(int n, float* x, const Change& change) {
+  int i = 0;
+  for (; i + kLanes <= n; i += kLanes) store(x + i, change(load(x + i)));
+  if (i < n) store_first(x + i, n - i, change(load_first(x + i, n - i)));
+}
+
+void activate(ElementFunction function, int n, float* x) {
+  with_function(function,
+                [&](auto f) { change_each(n, x, [](Lanes v) { return decltype(f)::apply(v); }); });
+}
+
+void add(const float* x, int n, float* acc) {
+  int i = 0;
+  for (; i + kLanes <= n; i += kLanes) store(acc + i, load(acc + i) + load(x + i));
+  for (; i < n; ++i) acc[i] += x[i];
+}
+
+void scale(float factor, int n, float* x) {
+  change_each(n, x, [by = splat(factor)](Lanes v) { return v * by; });
+}
+
+void clamp(float limit, int n, float* x) {
+  // min and max give their second operand where one is NaN.
+  const Lanes low = splat(-limit);
+  const Lanes high = splat(limit);
+  change_each(n, x, [=](Lanes v) { return min(high, max(low, v)); });
+}
+
+void softcap(float cap, int n, float* x) {
+  const Lanes by = splat(1.0f / cap);
+  const Lanes most = splat(cap);
+  change_each(n, x, [=](Lanes v) { return Tanh::apply(v * by) * most; });
+}
+
 template <class F>
 void gate_row(const float* gate, const float* up, int n, float* out) {
   int i = 0;
@@ -92,18 +215,11 @@ void gate_rows(const float* gate, const float* up, std::ptrdiff_t stride, int ro
   }
 }
 
-void gate(GateFunction function, const float* gate, const float* up, std::ptrdiff_t stride,
+void gate(ElementFunction function, const float* gate, const float* up, std::ptrdiff_t stride,
           int rows, int n, float* out, std::ptrdiff_t out_stride) {
-  switch (function) {
-    case GateFunction::silu:
-      return gate_rows<Silu>(gate, up, stride, rows, n, out, out_stride);
-    case GateFunction::gelu_tanh:
-      return gate_rows<GeluTanh>(gate, up, stride, rows, n, out, out_stride);
-    case GateFunction::gelu_erf:
-      return gate_rows<GeluErf>(gate, up, stride, rows, n, out, out_stride);
-    case GateFunction::relu:
-      return gate_rows<Relu>(gate, up, stride, rows, n, out, out_stride);
-  }
+  with_function(function, [&](auto f) {
+    gate_rows<decltype(f)>(gate, up, stride, rows, n, out, out_stride);
+  });
 }
 
 // out[0..n) = x * cos + partner * sin.
@@ -156,7 +272,7 @@ extern const VectorKernels kVector {
 #else
   Isa::base,
 #endif
-      rms_norm, gate, rotate
+      rms_norm, layer_norm, gate, l2_norm, activate, add, scale, clamp, softcap, rotate
 };
 
 }  // namespace rbee::cpu::RBEE_ISA

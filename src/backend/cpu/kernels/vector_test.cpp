@@ -19,28 +19,40 @@ std::vector<const VectorKernels*> host_kernels() {
   return kernels;
 }
 
-double expected_gate(GateFunction function, double x) {
+constexpr ElementFunction kAllFunctions[] = {
+    ElementFunction::identity, ElementFunction::silu, ElementFunction::gelu_tanh,
+    ElementFunction::gelu_erf, ElementFunction::relu, ElementFunction::relu_squared,
+    ElementFunction::sigmoid,  ElementFunction::tanh};
+
+double expected_gate(ElementFunction function, double x) {
   switch (function) {
-    case GateFunction::silu:
+    case ElementFunction::identity:
+      return x;
+    case ElementFunction::sigmoid:
+      return 1 / (1 + std::exp(-x));
+    case ElementFunction::tanh:
+      return std::tanh(x);
+    case ElementFunction::relu_squared:
+      return x > 0 ? x * x : 0;
+    case ElementFunction::silu:
       return x / (1 + std::exp(-x));
-    case GateFunction::gelu_tanh:
+    case ElementFunction::gelu_tanh:
       return 0.5 * x * (1 + std::tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
-    case GateFunction::gelu_erf:
+    case ElementFunction::gelu_erf:
       return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
-    case GateFunction::relu:
+    case ElementFunction::relu:
       break;
   }
   return std::max(x, 0.0);
 }
 
-TEST(VectorKernels, GateFunctionsAreAccurateOverTheirRange) {
+TEST(VectorKernels, ElementFunctionsAreAccurateOverTheirRange) {
   std::vector<float> x;
   for (int i = -4000; i <= 4000; ++i) x.push_back(static_cast<float>(i) / 200);
   const int n = static_cast<int>(x.size());
   const std::vector<float> ones(x.size(), 1);
   for (const VectorKernels* kernels : host_kernels()) {
-    for (const auto function : {GateFunction::silu, GateFunction::gelu_tanh, GateFunction::gelu_erf,
-                                GateFunction::relu}) {
+    for (const ElementFunction function : kAllFunctions) {
       std::vector<float> out(x.size());
       kernels->gate(function, x.data(), ones.data(), n, 1, n, out.data(), n);
       for (std::size_t i = 0; i < x.size(); ++i) {
@@ -55,13 +67,41 @@ TEST(VectorKernels, GateFunctionsAreAccurateOverTheirRange) {
   }
 }
 
+TEST(VectorKernels, TanhKeepsItsDigitsNearZero) {
+  for (const VectorKernels* kernels : host_kernels()) {
+    for (float x = 1e-6F; x < 20; x *= 1.01F) {
+      for (const float signed_x : {x, -x}) {
+        float y = signed_x;
+        kernels->activate(ElementFunction::tanh, 1, &y);
+        const double expected = std::tanh(static_cast<double>(signed_x));
+        ASSERT_NEAR(static_cast<double>(y), expected, 5e-7 * std::abs(expected)) << signed_x;
+      }
+    }
+  }
+}
+
+TEST(VectorKernels, ClampKeepsNan) {
+  for (const VectorKernels* kernels : host_kernels()) {
+    std::vector<float> x(19, std::nanf(""));
+    x[3] = 5;
+    x[4] = -5;
+    x[5] = 1;
+    kernels->clamp(2, 19, x.data());
+    EXPECT_EQ(x[3], 2);
+    EXPECT_EQ(x[4], -2);
+    EXPECT_EQ(x[5], 1);
+    EXPECT_TRUE(std::isnan(x[0]));
+    EXPECT_TRUE(std::isnan(x[18]));
+  }
+}
+
 TEST(VectorKernels, ExtremeValuesStayFinite) {
   const std::vector<float> x{-1e30F, -1000, -88, 88, 1000, 1e30F, 0};
   const std::vector<float> ones(x.size(), 1);
   const int n = static_cast<int>(x.size());
   for (const VectorKernels* kernels : host_kernels()) {
     std::vector<float> out(x.size());
-    kernels->gate(GateFunction::silu, x.data(), ones.data(), n, 1, n, out.data(), n);
+    kernels->gate(ElementFunction::silu, x.data(), ones.data(), n, 1, n, out.data(), n);
     EXPECT_NEAR(static_cast<double>(out[1]), 0, 1e-30);
     EXPECT_EQ(out[4], 1000);
     EXPECT_EQ(out[5], 1e30F);
@@ -79,11 +119,11 @@ TEST(VectorKernels, PlaceAndLengthChangeNoBit) {
   for (float& v : up) v = normal(engine);
   for (const VectorKernels* kernels : host_kernels()) {
     std::vector<float> whole(100);
-    kernels->gate(GateFunction::silu, gate.data(), up.data(), 100, 1, 100, whole.data(), 100);
+    kernels->gate(ElementFunction::silu, gate.data(), up.data(), 100, 1, 100, whole.data(), 100);
     for (int n = 0; n <= 40; ++n) {
       for (int begin = 0; begin <= 17; ++begin) {
         std::vector<float> part(static_cast<std::size_t>(n) + 1, 7);
-        kernels->gate(GateFunction::silu, gate.data() + begin, up.data() + begin, 100, 1, n,
+        kernels->gate(ElementFunction::silu, gate.data() + begin, up.data() + begin, 100, 1, n,
                       part.data(), 100);
         for (int i = 0; i < n; ++i) {
           ASSERT_EQ(part[static_cast<std::size_t>(i)], whole[static_cast<std::size_t>(begin + i)]);
