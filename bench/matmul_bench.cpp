@@ -24,9 +24,6 @@ namespace {
 using testing::Buffer;
 using testing::RandomMatrix;
 
-const char* const kTypeNames[] = {"f32",  "f16",  "bf16", "q4_0", "q4_1", "q5_0", "q5_1",
-                                  "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "q8_k"};
-
 // Best seconds of a call, over at least 0.15 s and three calls.
 template <class F>
 double seconds(const F& f) {
@@ -245,16 +242,18 @@ void run(const Options& options) {
   };
   const bool some_isas = std::any_of(std::begin(kAllIsas), std::end(kAllIsas),
                                      [&](Isa i) { return named(isa_name(i)); });
-  const bool some_types = std::any_of(std::begin(kTypeNames), std::end(kTypeNames), named);
+  const bool some_types =
+      std::any_of(std::begin(testing::kTypeNames), std::end(testing::kTypeNames), named);
   std::printf("K = %d, N = %d\n%-7s %-5s  %16s  %16s  %16s  %7s %7s\n", options.cols, options.rows,
               "", "", "GEMV L2 GB/s", "GEMV memory", "GEMM GOP/s", "2 tok.", "4 tok.");
   for (const Isa isa : kAllIsas) {
     if (!isa_supported(isa) || !options.wants(isa_name(isa), some_isas)) continue;
     const MatmulKernels& kernels = matmul_kernels(isa);
     for (const PanelType type : testing::kAllPanelTypes) {
-      const char* name = kTypeNames[static_cast<int>(type)];
+      const char* name = testing::kTypeNames[static_cast<int>(type)];
       if (!options.wants(name, some_types)) continue;
-      const int cols = testing::is_k_type(type) ? (options.cols + 255) / 256 * 256 : options.cols;
+      const int cols = (options.cols + testing::block_values(type) - 1) /
+                       testing::block_values(type) * testing::block_values(type);
       const Speed cached = gemv(kernels, type, cols, 600 << 10);
       const Speed memory = gemv(kernels, type, cols, 160 << 20);
       const double many = gemm(kernels, type, cols, options.rows, 256);

@@ -1,8 +1,10 @@
 #include "checkpoint/dequantize.hpp"
 
+#include <bit>
 #include <cassert>
 #include <cstring>
 
+#include "checkpoint/codebook_blocks.hpp"
 #include "checkpoint/float16.hpp"
 #include "checkpoint/quant_blocks.hpp"
 
@@ -131,6 +133,39 @@ void decode(const BlockQ8K& block, float* y) {
   for (int j = 0; j < 256; ++j) y[j] = block.d * static_cast<float>(block.qs[j]);
 }
 
+// 2^(e - 128): the two least are subnormal.
+float power_of_two(std::uint8_t e) {
+  return std::bit_cast<float>(e < 2 ? 0x00200000U << e : (e - 1U) << 23);
+}
+
+void decode_nibbles(const std::uint8_t (&qs)[16], float scale, const Codebook& table, float* y) {
+  for (int j = 0; j < 16; ++j) {
+    y[j] = scale * static_cast<float>(table.values[qs[j] & 15]);
+    y[j + 16] = scale * static_cast<float>(table.values[qs[j] >> 4]);
+  }
+}
+
+void decode(const BlockMxfp4& block, float* y) {
+  decode_nibbles(block.qs, power_of_two(block.e), codebook(DType::mxfp4), y);
+}
+
+void decode(const BlockIq4Nl& block, float* y) {
+  decode_nibbles(block.qs, f16_to_float(block.d), codebook(DType::iq4_nl), y);
+}
+
+void decode_codebook_blocks(DType type, std::span<const std::byte> row, std::span<float> out) {
+  const auto& [values, unit] = codebook(type);
+  for (std::size_t first = 0; first < out.size(); first += 256) {
+    const CodebookBlock block =
+        read_codebook_block(type, row.data() + first / 256 * info(type).block_bytes);
+    const float d = f16_to_float(block.d) * unit;
+    for (std::size_t i = 0; i < 256; ++i) {
+      out[first + i] =
+          d * static_cast<float>(block.scales[i / 16]) * static_cast<float>(values[block.codes[i]]);
+    }
+  }
+}
+
 template <class Block>
 void decode_blocks(std::span<const std::byte> row, std::span<float> out) {
   const std::size_t count = row.size() / sizeof(Block);
@@ -187,6 +222,12 @@ void dequantize_row(DType type, std::span<const std::byte> row, std::span<float>
       return decode_blocks<BlockQ6K>(row, out);
     case DType::q8_k:
       return decode_blocks<BlockQ8K>(row, out);
+    case DType::mxfp4:
+      return decode_blocks<BlockMxfp4>(row, out);
+    case DType::iq4_nl:
+      return decode_blocks<BlockIq4Nl>(row, out);
+    case DType::iq4_xs:
+      return decode_codebook_blocks(type, row, out);
   }
 }
 

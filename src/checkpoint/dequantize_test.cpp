@@ -61,7 +61,7 @@ TEST(Dequantize, EqualsTheReferenceOnRandomBlocks) {
     EXPECT_EQ(found, expected);
     ++types;
   }
-  EXPECT_EQ(types, 10);
+  EXPECT_EQ(types, 13);
 }
 
 TEST(Dequantize, ReadsQ8K) {

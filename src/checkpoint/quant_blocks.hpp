@@ -75,9 +75,29 @@ struct BlockQ8K {  // 256 elements: y = d q
   std::int16_t bsums[16];  // sums of 16 codes each, which products with the K types use
 };
 
+// The types below look their codes up in a table of 16 numbers (codebook_blocks.hpp).
+
+struct BlockMxfp4 {     // 32 elements: y = 2^(e - 128) table[q] (OCP Microscaling Formats v1.0)
+  std::uint8_t e;       // the table is that of E2M1 doubled, hence 128
+  std::uint8_t qs[16];  // as Q4_0
+};
+
+struct BlockIq4Nl {  // 32 elements: y = d table[q]
+  std::uint16_t d;
+  std::uint8_t qs[16];  // as Q4_0
+};
+
+struct BlockIq4Xs {  // 8 sub-blocks of 32: y = d (scale - 32) table[q]
+  std::uint16_t d;
+  std::uint16_t scales_h;    // bits 2b and 2b + 1: the high bits of the scale of sub-block b
+  std::uint8_t scales_l[4];  // nibble b: its low bits
+  std::uint8_t qs[128];      // 16 bytes a sub-block, each as Q4_0
+};
+
 static_assert(sizeof(BlockQ40) == 18 && sizeof(BlockQ41) == 20);
 static_assert(sizeof(BlockQ50) == 22 && sizeof(BlockQ51) == 24 && sizeof(BlockQ80) == 34);
 static_assert(sizeof(BlockQ2K) == 84 && sizeof(BlockQ3K) == 110 && sizeof(BlockQ4K) == 144);
 static_assert(sizeof(BlockQ5K) == 176 && sizeof(BlockQ6K) == 210 && sizeof(BlockQ8K) == 292);
+static_assert(sizeof(BlockMxfp4) == 17 && sizeof(BlockIq4Nl) == 18 && sizeof(BlockIq4Xs) == 136);
 
 }  // namespace rbee

@@ -6,18 +6,21 @@ namespace rbee {
 namespace {
 
 constexpr std::array kInfo{
-    DTypeInfo{"F32", 1, 4, false},     DTypeInfo{"F16", 1, 2, false},
-    DTypeInfo{"BF16", 1, 2, false},    DTypeInfo{"Q4_0", 32, 18, true},
-    DTypeInfo{"Q4_1", 32, 20, true},   DTypeInfo{"Q5_0", 32, 22, true},
-    DTypeInfo{"Q5_1", 32, 24, true},   DTypeInfo{"Q8_0", 32, 34, true},
-    DTypeInfo{"Q2_K", 256, 84, true},  DTypeInfo{"Q3_K", 256, 110, true},
-    DTypeInfo{"Q4_K", 256, 144, true}, DTypeInfo{"Q5_K", 256, 176, true},
-    DTypeInfo{"Q6_K", 256, 210, true}, DTypeInfo{"Q8_K", 256, 292, true},
+    DTypeInfo{"F32", 1, 4, false},       DTypeInfo{"F16", 1, 2, false},
+    DTypeInfo{"BF16", 1, 2, false},      DTypeInfo{"Q4_0", 32, 18, true},
+    DTypeInfo{"Q4_1", 32, 20, true},     DTypeInfo{"Q5_0", 32, 22, true},
+    DTypeInfo{"Q5_1", 32, 24, true},     DTypeInfo{"Q8_0", 32, 34, true},
+    DTypeInfo{"Q2_K", 256, 84, true},    DTypeInfo{"Q3_K", 256, 110, true},
+    DTypeInfo{"Q4_K", 256, 144, true},   DTypeInfo{"Q5_K", 256, 176, true},
+    DTypeInfo{"Q6_K", 256, 210, true},   DTypeInfo{"Q8_K", 256, 292, true},
+    DTypeInfo{"MXFP4", 32, 17, true},    DTypeInfo{"IQ4_NL", 32, 18, true},
+    DTypeInfo{"IQ4_XS", 256, 136, true},
 };
 
-constexpr std::array kAll{DType::f32,  DType::f16,  DType::bf16, DType::q4_0, DType::q4_1,
-                          DType::q5_0, DType::q5_1, DType::q8_0, DType::q2_k, DType::q3_k,
-                          DType::q4_k, DType::q5_k, DType::q6_k, DType::q8_k};
+constexpr std::array kAll{DType::f32,    DType::f16,   DType::bf16, DType::q4_0, DType::q4_1,
+                          DType::q5_0,   DType::q5_1,  DType::q8_0, DType::q2_k, DType::q3_k,
+                          DType::q4_k,   DType::q5_k,  DType::q6_k, DType::q8_k, DType::mxfp4,
+                          DType::iq4_nl, DType::iq4_xs};
 static_assert(kAll.size() == kInfo.size());
 
 }  // namespace

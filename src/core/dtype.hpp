@@ -23,6 +23,9 @@ enum class DType : std::uint8_t {
   q5_k,
   q6_k,
   q8_k,
+  mxfp4,
+  iq4_nl,
+  iq4_xs,
 };
 
 struct DTypeInfo {

@@ -147,7 +147,8 @@ std::string quantised_name(const ::testing::TestParamInfo<QuantisedShapesTest::P
 
 INSTANTIATE_TEST_SUITE_P(Tiny, QuantisedShapesTest,
                          ::testing::Combine(::testing::Values(DType::q4_0, DType::q4_1, DType::q5_0,
-                                                              DType::q5_1, DType::q8_0),
+                                                              DType::q5_1, DType::q8_0,
+                                                              DType::mxfp4, DType::iq4_nl),
                                             ::testing::ValuesIn(devices())),
                          quantised_name);
 

@@ -42,7 +42,9 @@ std::string encode(const std::vector<float>& values, DType type) {
 // Blocks of 32 with random codes: a scale, for some types a minimum, and the codes.
 std::string random_blocks(const std::string& name, DType type, std::size_t count, float deviation) {
   const bool has_minimum = type == DType::q4_1 || type == DType::q5_1;
-  const float range = type == DType::q8_0 ? 74 : type == DType::q4_0 || has_minimum ? 5 : 9;
+  const bool wide = type == DType::q8_0 || type == DType::iq4_nl;
+  const bool narrow = type == DType::q4_0 || type == DType::mxfp4 || has_minimum;
+  const float range = wide ? 74 : narrow ? 5 : 9;
   auto generator = generator_for(name);
   std::uniform_int_distribution<int> byte(0, 255);
   std::uniform_real_distribution<float> around(0.5F, 1.5F);
@@ -50,6 +52,7 @@ std::string random_blocks(const std::string& name, DType type, std::size_t count
   for (std::size_t block = 0; block < count / 32; ++block) {
     const float scale = deviation * around(generator) / range;
     std::string one = raw(encode_f16(std::max(1L, std::lround(scale * 1024))));
+    if (type == DType::mxfp4) one = raw(static_cast<std::uint8_t>(128 + std::ilogb(scale)));
     if (has_minimum) one += raw(encode_f16(-std::lround(scale * 1024 * 8)));
     while (one.size() < info(type).block_bytes) one += static_cast<char>(byte(generator));
     bytes += one;

@@ -5,16 +5,11 @@
 namespace rbee::cpu::RBEE_ISA {
 namespace {
 
-template <int T>
-using Sums = Floats[kParts][T];
-
-// Each format adds the products of one block of 256 to the sums. Within a block the parts of the
-// panel are walked one after the other: the second walk finds the panel in the L1 cache.
-
 // Q4_K (Nibbles), Q5_K (PlaneNibbles): scale and min of 6 bits for each sub-block.
 //   sum = fma(float(integer dot), d * sc * scale, sum); sum = fma(-dmin * m, scale * sum(q), sum)
 template <class Codes, int bits>
 struct ScaleMin {
+  static constexpr int kValues = 256;
   static constexpr std::size_t kBytes = 256 + 8 * Codes::kBytes;
 
   template <int T>
@@ -55,6 +50,7 @@ struct ScaleMin {
 //   sum = fma(v, scale, sum)
 template <class Codes, int bits, int offset>
 struct SignedScale {
+  static constexpr int kValues = 256;
   static constexpr std::size_t kBytes = 288 + 8 * Codes::kBytes;
 
   template <int T>
@@ -91,6 +87,7 @@ struct SignedScale {
 //   v = fma(float(dot high), d * sc high, v); v = fma(-sum(q) high, dmin * m high, v);
 //   sum = fma(v, scale, sum)
 struct ScaleMin16 {
+  static constexpr int kValues = 256;
   static constexpr std::size_t kBytes = 320 + 8 * Crumbs::kBytes;
 
   // Scales are unpacked when they are needed: beside three arrays there are no registers for all.
@@ -135,6 +132,7 @@ struct ScaleMin16 {
 
 // Q8_K: one f32 scale for all 256 values.
 struct Scale256 {
+  static constexpr int kValues = 256;
   static constexpr std::size_t kBytes = 64 + 8 * Bytes::kBytes;
 
   template <int T>
@@ -161,33 +159,13 @@ using Q5K = ScaleMin<PlaneNibbles, 5>;
 using Q6K = SignedScale<NibblesCrumbs, 6, 32>;
 using Q8K = Scale256;
 
-template <class F, int T>
-void tile(const TileArgs& args) {
-  Floats sums[kParts][T];
-  each_part<T>([&](auto part) RBEE_LAMBDA {
-    each_token<T>([&](auto t) RBEE_LAMBDA { sums[part][t] = zero_floats(); });
-  });
-  const std::byte* w = args.panels;
-  ActBlock<T> x{args.tile};
-  for (int k = 0; k < args.cols; k += 256) {
-    each_part<T>([&](auto part) RBEE_LAMBDA { F::template add_block<T>(w, x, part, sums[part]); });
-    w += F::kBytes;
-    x.p += 8 * ActBlock<T>::kBytes;
-  }
-  each_part<T>([&](auto part) RBEE_LAMBDA { store_rows(sums[part], args, part * kLanes); });
-}
-
-template <class F>
-constexpr TileKernels kTiles{{tile<F, 1>, tile<F, 2>, tile<F, 3>, tile<F, 4>, tile<F, 5>,
-                              tile<F, 6>, tile<F, 7>, tile<F, 8>}};
-
 }  // namespace
 
-const TileKernels kTilesQ2K = kTiles<Q2K>;
-const TileKernels kTilesQ3K = kTiles<Q3K>;
-const TileKernels kTilesQ4K = kTiles<Q4K>;
-const TileKernels kTilesQ5K = kTiles<Q5K>;
-const TileKernels kTilesQ6K = kTiles<Q6K>;
-const TileKernels kTilesQ8K = kTiles<Q8K>;
+const TileKernels kTilesQ2K = kQuantisedTiles<Q2K>;
+const TileKernels kTilesQ3K = kQuantisedTiles<Q3K>;
+const TileKernels kTilesQ4K = kQuantisedTiles<Q4K>;
+const TileKernels kTilesQ5K = kQuantisedTiles<Q5K>;
+const TileKernels kTilesQ6K = kQuantisedTiles<Q6K>;
+const TileKernels kTilesQ8K = kQuantisedTiles<Q8K>;
 
 }  // namespace rbee::cpu::RBEE_ISA

@@ -45,6 +45,12 @@ const TileKernels& tile_kernels(PanelType type) {
       return kTilesQ6K;
     case PanelType::q8_k:
       return kTilesQ8K;
+    case PanelType::mxfp4:
+      return kTilesMxfp4;
+    case PanelType::iq4_nl:
+      return kTilesIq4Nl;
+    case PanelType::iq4_xs:
+      return kTilesIq4Xs;
   }
   return kTilesF32;
 }

@@ -15,9 +15,6 @@ namespace {
 using testing::Buffer;
 using testing::RandomMatrix;
 
-const char* const kTypeNames[] = {"f32",  "f16",  "bf16", "q4_0", "q4_1", "q5_0", "q5_1",
-                                  "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "q8_k"};
-
 std::size_t index(int i) { return static_cast<std::size_t>(i); }
 
 std::vector<Isa> host_isas() {
@@ -82,7 +79,7 @@ class Matmul : public ::testing::TestWithParam<std::tuple<Isa, PanelType>> {
 
   std::vector<int> columns() const {
     if (testing::is_plain(type())) return {1, 2, 3, 15, 31, 32, 33, 48, 64, 96, 97, 256, 576};
-    if (testing::is_k_type(type())) return {256, 512, 1536};
+    if (testing::block_values(type()) == 256) return {256, 512, 1536};
     return {32, 64, 96, 256, 576};
   }
 };
@@ -128,7 +125,7 @@ TEST_P(Matmul, EqualsTheProductInDouble) {
 TEST_P(Matmul, DoesNotDependOnTheOtherTokensOrThePanelRange) {
   std::mt19937 rng(4);
   const int rows = 87;
-  const int cols = testing::is_k_type(type()) ? 1024 : 416;
+  const int cols = testing::block_values(type()) == 256 ? 1024 : 416;
   const RandomMatrix m = testing::random_matrix(type(), rows, cols, rng);
   const int most = 33;
   const std::vector<float> x = testing::random_activations(most, cols, rng);
@@ -237,8 +234,34 @@ INSTANTIATE_TEST_SUITE_P(All, Matmul,
                                             ::testing::ValuesIn(testing::kAllPanelTypes)),
                          [](const auto& param) {
                            return std::string(isa_name(std::get<0>(param.param))) + "_" +
-                                  kTypeNames[static_cast<int>(std::get<1>(param.param))];
+                                  testing::kTypeNames[static_cast<int>(std::get<1>(param.param))];
                          });
+
+// Scales of MXFP4 reach from 2^-128 to 2^126, far beyond those of f16; activations bring them back.
+TEST(MatmulMxfp4, ScalesKeepTheirRange) {
+  std::mt19937 rng(10);
+  const int rows = 16;
+  const int cols = 32;
+  for (const int exponent : {0, 1, 2, 3, 60, 128, 200, 251, 252}) {
+    RandomMatrix m = testing::random_matrix(PanelType::mxfp4, rows, cols, rng);
+    for (int row = 0; row < rows; ++row) m.file[index(17 * row)] = static_cast<std::byte>(exponent);
+    pack_panels(PanelType::mxfp4, m.file.data(), rows, cols, 0, 1, m.packed.data());
+    std::vector<float> x = testing::random_activations(1, cols, rng);
+    const int up = exponent < 64 ? 96 : exponent > 192 ? -90 : 0;  // not below 1e-30: see ActType
+    for (float& v : x) v = std::ldexp(v, up);
+    const std::vector<float> rounded = rounded_activations(ActType::q8, x);
+    std::vector<float> row(static_cast<std::size_t>(cols));
+    for (const Isa isa : host_isas()) {
+      const std::vector<float> out = product(matmul_kernels(isa), m.panels, x, 1);
+      for (int r = 0; r < rows; ++r) {
+        unpack_row(m.panels, r, row.data());
+        const Reference expected = reference(row, rounded.data());
+        EXPECT_NEAR(out[index(r)], expected.value, 2e-6 * expected.magnitude)
+            << isa_name(isa) << ", exponent " << exponent;
+      }
+    }
+  }
+}
 
 // The extremes of codes and activations: where int16 sums of AVX2 come closest to overflowing.
 class MatmulAcrossIsas : public ::testing::TestWithParam<PanelType> {};
@@ -247,7 +270,7 @@ TEST_P(MatmulAcrossIsas, QuantisedProductsHaveTheSameBits) {
   const PanelType type = GetParam();
   std::mt19937 rng(8);
   const int rows = 48;
-  const int cols = testing::is_k_type(type) ? 1024 : 576;
+  const int cols = testing::block_values(type) == 256 ? 1024 : 576;
   for (const int fill : {-1, 0, 0xFF}) {  // random bytes; the least and the greatest codes
     RandomMatrix m = testing::random_matrix(type, rows, cols, rng);
     std::vector<float> x = testing::random_activations(5, cols, rng);
@@ -259,7 +282,7 @@ TEST_P(MatmulAcrossIsas, QuantisedProductsHaveTheSameBits) {
         std::vector<std::byte>& file = m.file;
         const std::size_t row_size = file_row_bytes(type, cols);
         const std::size_t block =
-            row_size / static_cast<std::size_t>(cols / (testing::is_k_type(type) ? 256 : 32));
+            row_size / static_cast<std::size_t>(cols / testing::block_values(type));
         for (std::size_t b = 0; b < row_size; b += block) {
           for (std::size_t i = 4; i < block - 4; ++i) {
             file[static_cast<std::size_t>(row) * row_size + b + i] = static_cast<std::byte>(fill);
@@ -297,7 +320,7 @@ TEST_P(MatmulAcrossIsas, QuantisedActivationsHaveTheSameBytes) {
 INSTANTIATE_TEST_SUITE_P(Quantised, MatmulAcrossIsas,
                          ::testing::ValuesIn(std::span(testing::kAllPanelTypes).subspan(3)),
                          [](const auto& param) {
-                           return kTypeNames[static_cast<int>(param.param)];
+                           return testing::kTypeNames[static_cast<int>(param.param)];
                          });
 
 }  // namespace

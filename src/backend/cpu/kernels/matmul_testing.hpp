@@ -3,12 +3,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 #include <random>
 #include <span>
 #include <vector>
 
 #include "backend/cpu/kernels/matmul.hpp"
 #include "backend/cpu/kernels/pack.hpp"
+#include "backend/cpu/kernels/panel_layout.hpp"
 
 namespace rbee::cpu::testing {
 
@@ -28,11 +30,18 @@ class Buffer {
 };
 
 inline constexpr PanelType kAllPanelTypes[] = {
-    PanelType::f32,  PanelType::f16,  PanelType::bf16, PanelType::q4_0, PanelType::q4_1,
-    PanelType::q5_0, PanelType::q5_1, PanelType::q8_0, PanelType::q2_k, PanelType::q3_k,
-    PanelType::q4_k, PanelType::q5_k, PanelType::q6_k, PanelType::q8_k};
+    PanelType::f32,    PanelType::f16,   PanelType::bf16, PanelType::q4_0, PanelType::q4_1,
+    PanelType::q5_0,   PanelType::q5_1,  PanelType::q8_0, PanelType::q2_k, PanelType::q3_k,
+    PanelType::q4_k,   PanelType::q5_k,  PanelType::q6_k, PanelType::q8_k, PanelType::mxfp4,
+    PanelType::iq4_nl, PanelType::iq4_xs};
 
-inline bool is_k_type(PanelType type) { return type >= PanelType::q2_k; }
+// By PanelType.
+inline constexpr const char* kTypeNames[] = {"f32",  "f16",  "bf16",  "q4_0",   "q4_1",  "q5_0",
+                                             "q5_1", "q8_0", "q2_k",  "q3_k",   "q4_k",  "q5_k",
+                                             "q6_k", "q8_k", "mxfp4", "iq4_nl", "iq4_xs"};
+static_assert(std::size(kTypeNames) == kPanelTypes && std::size(kAllPanelTypes) == kPanelTypes);
+
+inline int block_values(PanelType type) { return block_layout(type).values; }
 inline bool is_plain(PanelType type) { return type <= PanelType::bf16; }
 
 // A half of either sign, between 2^-24 (denormal) and about 2^(exponent_end - 15).
@@ -108,6 +117,17 @@ inline std::vector<std::byte> random_file_rows(PanelType type, int rows, int col
       break;
     case PanelType::q8_k:
       put_floats(292);
+      break;
+    case PanelType::mxfp4:
+      for (std::size_t begin = 0; begin < bytes; begin += 17) {
+        data[begin] = static_cast<std::byte>(110 + rng() % 20);
+      }
+      break;
+    case PanelType::iq4_nl:
+      put_halves(18, {0});
+      break;
+    case PanelType::iq4_xs:
+      put_halves(136, {0});
       break;
   }
   return data;

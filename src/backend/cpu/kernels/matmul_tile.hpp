@@ -28,10 +28,11 @@ struct TileKernels {
   TileFunction by_tokens[kTileTokens];  // [T - 1]
 };
 
-// Defined in matmul_{q32,k,float}_kernels.cpp.
+// Defined in matmul_{q32,k,codebook,float}_kernels.cpp.
 extern const TileKernels kTilesF32, kTilesF16, kTilesBf16;
 extern const TileKernels kTilesQ40, kTilesQ41, kTilesQ50, kTilesQ51, kTilesQ80;
 extern const TileKernels kTilesQ2K, kTilesQ3K, kTilesQ4K, kTilesQ5K, kTilesQ6K, kTilesQ8K;
+extern const TileKernels kTilesMxfp4, kTilesIq4Nl, kTilesIq4Xs;
 
 // Defined in convert_kernels.cpp; MatmulKernels says what they do.
 std::size_t act_bytes(ActType type, int n_tokens, int cols);
@@ -69,6 +70,30 @@ RBEE_INLINE void store_rows(const Floats (&sums)[T], const TileArgs& args, int f
     store_some(out, n, v);
   });
 }
+
+// The products of one panel of a quantised type F, whose add_block adds those of one block of
+// F::kValues values to the sums of one part. Within a block the parts are walked one after the
+// other: the second walk finds the panel in the L1 cache.
+template <class F, int T>
+void quantised_tile(const TileArgs& args) {
+  Floats sums[kParts][T];
+  each_part<T>([&](auto part) RBEE_LAMBDA {
+    each_token<T>([&](auto t) RBEE_LAMBDA { sums[part][t] = zero_floats(); });
+  });
+  const std::byte* w = args.panels;
+  ActBlock<T> x{args.tile};
+  for (int k = 0; k < args.cols; k += F::kValues) {
+    each_part<T>([&](auto part) RBEE_LAMBDA { F::template add_block<T>(w, x, part, sums[part]); });
+    w += F::kBytes;
+    x.p += F::kValues / 32 * ActBlock<T>::kBytes;
+  }
+  each_part<T>([&](auto part) RBEE_LAMBDA { store_rows(sums[part], args, part * kLanes); });
+}
+
+template <class F>
+constexpr TileKernels kQuantisedTiles{
+    {quantised_tile<F, 1>, quantised_tile<F, 2>, quantised_tile<F, 3>, quantised_tile<F, 4>,
+     quantised_tile<F, 5>, quantised_tile<F, 6>, quantised_tile<F, 7>, quantised_tile<F, 8>}};
 
 }  // namespace
 }  // namespace rbee::cpu::RBEE_ISA

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "backend/cpu/kernels/panel_layout.hpp"
+#include "checkpoint/codebook_blocks.hpp"
 
 namespace rbee::cpu {
 namespace {
@@ -187,6 +188,27 @@ void pack_q8_k(const std::uint8_t* src, std::uint8_t* dst, int row) {
   for (int s = 0; s < 8; ++s) put_bytes(dst + 64 + 512 * s, row, src + 4 + 32 * s);
 }
 
+void pack_mxfp4(const std::uint8_t* src, std::uint8_t* dst, int row) {
+  Codes codes;
+  dst[row] = src[0];
+  split_nibbles(src + 1, codes);
+  put_nibbles(dst + 16, row, codes);
+}
+
+// Types of 256 indices into a table, with a scale for each 32 of them.
+void pack_codebook(DType type, const std::uint8_t* src, std::uint8_t* dst, int row) {
+  const CodebookBlock block = read_codebook_block(type, reinterpret_cast<const std::byte*>(src));
+  std::uint8_t scales[8];
+  for (int s = 0; s < 8; ++s) scales[s] = static_cast<std::uint8_t>(block.scales[2 * s]);
+  std::memcpy(dst + 2 * row, &block.d, 2);
+  put_columns(dst + 32, row, scales, 8);
+  for (int s = 0; s < 8; ++s) {
+    Codes codes;
+    std::memcpy(codes, block.codes + 32 * s, sizeof codes);
+    put_nibbles(dst + 160 + 256 * s, row, codes);
+  }
+}
+
 void pack_block(PanelType type, const std::uint8_t* src, std::uint8_t* dst, int row) {
   switch (type) {
     case PanelType::f32:
@@ -228,6 +250,15 @@ void pack_block(PanelType type, const std::uint8_t* src, std::uint8_t* dst, int 
       break;
     case PanelType::q8_k:
       pack_q8_k(src, dst, row);
+      break;
+    case PanelType::mxfp4:
+      pack_mxfp4(src, dst, row);
+      break;
+    case PanelType::iq4_nl:
+      pack_q4(src, dst, row, 1);
+      break;
+    case PanelType::iq4_xs:
+      pack_codebook(DType::iq4_xs, src, dst, row);
       break;
   }
 }

@@ -37,7 +37,7 @@ TEST_P(PackRoundTrip, RowsReadBackAsDequantized) {
   std::mt19937 rng(1);
   for (const int rows : {1, 15, 16, 17, 33}) {
     for (int cols : {1, 2, 7, 48, 96, 256, 576}) {
-      if (!testing::is_plain(type)) cols = testing::is_k_type(type) ? 256 * cols : 32 * cols;
+      if (!testing::is_plain(type)) cols = cols * testing::block_values(type);
       if (cols > 8192) continue;
       const testing::RandomMatrix m = testing::random_matrix(type, rows, cols, rng);
       std::vector<float> expected(static_cast<std::size_t>(cols));

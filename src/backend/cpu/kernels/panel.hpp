@@ -30,6 +30,10 @@
 //   5))
 //                                                                                       3360
 //   q8_k        per 256 k: d f32[16], 8 x bytes (xor 0x80)                               4160
+//   mxfp4       per 32 k: e u8[16], nibbles                                              272
+//   iq4_nl      per 32 k: d f16[16], nibbles                                             288
+//   iq4_xs      per 256 k: d f16[16], columns of 8 (signed scale), 8 x nibbles           2208
+// The codes of the last three are indices into tables of 16 numbers (quant_codes.hpp).
 // Rows beyond the matrix are zero throughout, scales included. A panel is padded to 64 bytes.
 #pragma once
 #include <cstddef>
@@ -54,8 +58,11 @@ enum class PanelType : std::uint8_t {
   q5_k,
   q6_k,
   q8_k,
+  mxfp4,
+  iq4_nl,
+  iq4_xs,
 };
-constexpr int kPanelTypes = 14;
+constexpr int kPanelTypes = 17;
 
 // A packed matrix; a view. rows and cols are those of the matrix; data holds
 // ceil(rows / kPanelRows) panels of panel_bytes each and is aligned to 64 bytes.
@@ -63,7 +70,7 @@ struct PanelMatrix {
   const std::byte* data;
   PanelType type;
   int rows;  // >= 1
-  int cols;  // >= 1; a multiple of 32 (q4_0 to q8_0) or 256 (K types)
+  int cols;  // >= 1; a multiple of the k of a block
   std::size_t panel_bytes;
 };
 

@@ -32,6 +32,9 @@ inline constexpr std::array<BlockLayout, kPanelTypes> kBlockLayouts{{
     {256, 176, 2816},  // q5_k
     {256, 210, 3360},  // q6_k
     {256, 292, 4160},  // q8_k
+    {32, 17, 272},     // mxfp4
+    {32, 18, 288},     // iq4_nl
+    {256, 136, 2208},  // iq4_xs
 }};
 
 inline const BlockLayout& block_layout(PanelType type) noexcept {

@@ -81,6 +81,30 @@ struct CrumbsPlane {
   }
 };
 
+// A table of 16 numbers, made unsigned by an offset: what group() gives for nibbles.
+struct CodeTable {
+  std::uint8_t bytes[16];
+};
+constexpr CodeTable code_table(const int (&values)[16], int offset) {
+  CodeTable table{};
+  for (int i = 0; i < 16; ++i) table.bytes[i] = static_cast<std::uint8_t>(values[i] + offset);
+  return table;
+}
+
+// Nibbles that are indices into a table.
+template <const CodeTable& codes>
+struct Indices {
+  static constexpr std::size_t kBytes = Nibbles::kBytes;
+  Nibbles nibbles;
+  Table table;
+  RBEE_MEMBER Indices(const std::byte* block, int part)
+      : nibbles(block, part), table(load_table(codes.bytes)) {}
+  template <int g>
+  RBEE_MEMBER Ints group() const {
+    return lookup(table, nibbles.template group<g>());
+  }
+};
+
 // The groups of another reader from g = 4 on: the second half of a block.
 template <class Codes>
 struct SecondHalf {

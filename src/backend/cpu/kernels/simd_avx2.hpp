@@ -58,6 +58,18 @@ RBEE_INLINE Ints shift_right_signed(Ints v) {
   return _mm256_srai_epi32(v, n);
 }
 
+RBEE_INLINE Ints larger(Ints a, Ints b) { return _mm256_max_epi32(a, b); }
+// One byte for each lane.
+RBEE_INLINE Ints load_bytes(const void* p) {
+  return _mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p)));
+}
+// A table of 16 bytes, and what it holds at indices below 16.
+using Table = Ints;
+RBEE_INLINE Table load_table(const std::uint8_t* p) {
+  return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+RBEE_INLINE Ints lookup(Table table, Ints indices) { return _mm256_shuffle_epi8(table, indices); }
+
 // Signed weights w = byte xor 0x80: |w| * (sign of w) q, so that a pair sum is at most
 // 2 * 128 * 127 and does not saturate.
 template <int groups, int T, class Codes>

@@ -53,6 +53,19 @@ RBEE_INLINE Ints shift_right_signed(Ints v) {
   return _mm512_srai_epi32(v, n);
 }
 
+RBEE_INLINE Floats as_floats(Ints v) { return _mm512_castsi512_ps(v); }
+RBEE_INLINE Ints larger(Ints a, Ints b) { return _mm512_max_epi32(a, b); }
+// One byte for each lane.
+RBEE_INLINE Ints load_bytes(const void* p) {
+  return _mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+}
+// A table of 16 bytes, and what it holds at indices below 16.
+using Table = Ints;
+RBEE_INLINE Table load_table(const std::uint8_t* p) {
+  return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+RBEE_INLINE Ints lookup(Table table, Ints indices) { return _mm512_shuffle_epi8(table, indices); }
+
 // sum + the products of pairs of bf16.
 RBEE_INLINE Floats dot_pairs(Floats sum, Ints a, Ints b) {
   return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);

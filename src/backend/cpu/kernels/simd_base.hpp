@@ -46,6 +46,23 @@ RBEE_INLINE Ints shift_right_signed(Ints v) {
   return _mm_srai_epi32(v, n);
 }
 
+RBEE_INLINE Ints larger(Ints a, Ints b) { return select(_mm_cmpgt_epi32(a, b), a, b); }
+// One byte for each lane.
+RBEE_INLINE Ints load_bytes(const void* p) {
+  const Ints zero = _mm_setzero_si128();
+  const Ints bytes = _mm_cvtsi32_si128(load_scalar<int>(p));
+  return _mm_unpacklo_epi16(_mm_unpacklo_epi8(bytes, zero), zero);
+}
+// A table of 16 bytes, and what it holds at indices below 16. SSE2 has no such instruction.
+using Table = const std::uint8_t*;
+RBEE_INLINE Table load_table(const std::uint8_t* p) { return p; }
+[[maybe_unused]] __attribute__((noinline)) Ints lookup(Table table, Ints indices) {
+  std::uint8_t bytes[16];
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(bytes), indices);
+  for (std::uint8_t& byte : bytes) byte = table[byte];
+  return load_ints(bytes);
+}
+
 RBEE_INLINE Floats load_halves(const void* p) {
   const Ints h =
       _mm_unpacklo_epi16(_mm_loadl_epi64(static_cast<const __m128i*>(p)), _mm_setzero_si128());

@@ -4,6 +4,7 @@
 
 #include "backend/cpu/kernels/pack.hpp"
 #include "backend/cpu/kernels/panel_layout.hpp"
+#include "checkpoint/codebook_blocks.hpp"
 
 namespace rbee::cpu {
 namespace {
@@ -140,6 +141,22 @@ void unpack_q6_k(const std::uint8_t* src, int row, float* out) {
   }
 }
 
+void unpack_table_codes(const std::uint8_t* src, int row, float scale, DType type, float* out) {
+  Codes codes;
+  add_nibbles(src, row, codes);
+  for (int k = 0; k < 32; ++k) {
+    out[k] = scale * static_cast<float>(codebook(type).values[codes[k]]);
+  }
+}
+
+void unpack_codebook(DType type, const std::uint8_t* src, int row, float* out) {
+  const float d = half_at(src, row) * codebook(type).unit;
+  for (int s = 0; s < 8; ++s) {
+    const auto scale = static_cast<std::int8_t>(column(src + 32, row, s));
+    unpack_table_codes(src + 160 + 256 * s, row, d * static_cast<float>(scale), type, out + 32 * s);
+  }
+}
+
 void unpack_block(PanelType type, const std::uint8_t* src, int row, float* out) {
   switch (type) {
     case PanelType::f32:
@@ -178,6 +195,15 @@ void unpack_block(PanelType type, const std::uint8_t* src, int row, float* out) 
       for (int s = 0; s < 8; ++s) {
         unpack_bytes(src + 64 + 512 * s, row, float_at(src, row), out + 32 * s);
       }
+      break;
+    case PanelType::mxfp4:
+      unpack_table_codes(src + 16, row, std::ldexp(1.0F, src[row] - 128), DType::mxfp4, out);
+      break;
+    case PanelType::iq4_nl:
+      unpack_table_codes(src + 32, row, half_at(src, row), DType::iq4_nl, out);
+      break;
+    case PanelType::iq4_xs:
+      unpack_codebook(DType::iq4_xs, src, row, out);
       break;
   }
 }
