@@ -14,9 +14,9 @@ namespace rbee {
 namespace {
 
 struct Layer {
-  nn::RmsNorm attention_norm;
+  nn::Norm attention_norm;
   nn::Attention attention;
-  nn::RmsNorm mlp_norm;
+  nn::Norm mlp_norm;
   nn::GatedMlp mlp;
 };
 
@@ -58,9 +58,9 @@ class Llama final : public Model {
     const int window = read_window(load.checkpoint());
     for (int i = 0; i < config.layers; ++i) {
       layers_.push_back(
-          {.attention_norm = {load.vector(nn::names::kAttentionNorm, config.hidden, i), config.eps},
-           .attention = nn::Attention(load, config, rope, i, window),
-           .mlp_norm = {load.vector(nn::names::kMlpNorm, config.hidden, i), config.eps},
+          {.attention_norm = nn::load_norm(load, config, nn::names::kAttentionNorm, i),
+           .attention = nn::Attention(load, config, i, {.rope = rope, .window = window}),
+           .mlp_norm = nn::load_norm(load, config, nn::names::kMlpNorm, i),
            .mlp = nn::GatedMlp(load, config, i)});
       info_.state.emplace_back(layers_.back().attention.state());
     }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "base/load_error.hpp"
@@ -70,6 +71,39 @@ void expect_shape(const TensorInfo& info, std::span<const std::int64_t> expected
   }
 }
 
+// The rows of a matrix that a weight wants, one after the other; contiguous ones stay where they
+// are.
+std::span<const std::byte> gathered(const TensorInfo& info, std::span<const std::int32_t> rows,
+                                    std::vector<std::byte>& copy) {
+  const std::size_t width = info.bytes.size() / static_cast<std::size_t>(info.shape[0]);
+  const auto row = [&](std::int32_t r) {
+    return info.bytes.subspan(static_cast<std::size_t>(r) * width, width);
+  };
+  bool contiguous = true;
+  for (std::size_t i = 1; i < rows.size(); ++i) contiguous &= rows[i] == rows[i - 1] + 1;
+  if (contiguous) return {row(rows.front()).data(), rows.size() * width};
+  copy.reserve(rows.size() * width);
+  for (const std::int32_t r : rows) copy.insert(copy.end(), row(r).begin(), row(r).end());
+  return copy;
+}
+
+std::vector<std::byte> transposed(const TensorInfo& info) {
+  const DTypeInfo& type = rbee::info(info.type);
+  if (type.quantised) {
+    throw LoadError(info.file, tensor_field(info.name), "F32, F16 or BF16, to be transposed",
+                    std::string(type.name));
+  }
+  const std::size_t size = type.block_bytes, rows = static_cast<std::size_t>(info.shape[0]),
+                    cols = static_cast<std::size_t>(info.shape[1]);
+  std::vector<std::byte> out(info.bytes.size());
+  for (std::size_t r = 0; r < rows; ++r) {
+    for (std::size_t c = 0; c < cols; ++c) {
+      std::copy_n(&info.bytes[(r * cols + c) * size], size, &out[(c * rows + r) * size]);
+    }
+  }
+  return out;
+}
+
 std::vector<float> decode(const TensorInfo& info) {
   std::size_t count = 1;  // at most eight a byte: the checkpoint has compared it with the bytes
   for (const std::int64_t extent : info.shape) count *= static_cast<std::size_t>(extent);
@@ -116,6 +150,13 @@ bool is_ignored(std::string_view name, int n_layers) {
 
 }  // namespace
 
+Stored Stored::range(int file_rows, int begin, int count) {
+  Stored stored{.rows = std::vector<std::int32_t>(static_cast<std::size_t>(count)),
+                .file_rows = file_rows};
+  std::iota(stored.rows.begin(), stored.rows.end(), begin);
+  return stored;
+}
+
 Loader::Loader(const Checkpoint& checkpoint, Backend* backend)
     : checkpoint_(checkpoint), backend_(backend) {
   const int n_layers = decoder_layers(checkpoint);
@@ -157,41 +198,61 @@ void Loader::missing(const Name& name, int layer, const std::string& expected) c
                   "no such tensor");
 }
 
-Weight Loader::maybe_matrix(const Name& name, int rows, int cols, int layer) {
-  const TensorInfo* info = use(name, layer);
-  if (info == nullptr) return {};
-  const std::array<std::int64_t, 2> shape{rows, cols};
-  expect_shape(*info, shape);
-  Weight weight{&kPresent, info->type, rows, cols};
-  if (backend_ != nullptr) {
-    weight = backend_->pack({info->bytes, info->type, rows, cols, info->name});
-    packed_bytes_ += backend_->packed_bytes(info->type, rows, cols);
-    MappedFile::release(info->bytes);
-  } else {
-    packed_bytes_ += info->bytes.size();
+Weight Loader::pack(const HostMatrix& matrix) {
+  if (backend_ == nullptr) {
+    packed_bytes_ += matrix.bytes.size();
+    return {&kPresent, matrix.type, matrix.rows, matrix.cols};
   }
-  if (progress_) progress_(used_bytes_, total_bytes_);
-  return weight;
+  packed_bytes_ += backend_->packed_bytes(matrix.type, matrix.rows, matrix.cols);
+  return backend_->pack(matrix);
 }
 
-Weight Loader::maybe_vector(const Name& name, int size, int layer) {
+Weight Loader::maybe_matrix(const Name& name, int rows, int cols, int layer, const Stored& stored) {
   const TensorInfo* info = use(name, layer);
   if (info == nullptr) return {};
-  const std::array<std::int64_t, 1> shape{size};
-  expect_shape(*info, shape);
-  const Weight weight = constant(decode(*info));
+  const int file_rows = stored.rows.empty() ? rows : stored.file_rows;
+  if (stored.transposed) {
+    expect_shape(*info, std::array<std::int64_t, 2>{cols, file_rows});
+  } else {
+    expect_shape(*info, std::array<std::int64_t, 2>{file_rows, cols});
+  }
+  std::vector<std::byte> copy;
+  std::span<const std::byte> bytes = info->bytes;
+  if (stored.transposed) {
+    if (backend_ != nullptr) bytes = copy = transposed(*info);
+  } else if (!stored.rows.empty()) {
+    bytes = gathered(*info, stored.rows, copy);
+  }
+  const Weight weight = pack({bytes, info->type, rows, cols, info->name});
+  if (backend_ != nullptr) MappedFile::release(info->bytes);
   if (progress_) progress_(used_bytes_, total_bytes_);
   return weight;
 }
 
-Weight Loader::matrix(const Name& name, int rows, int cols, int layer) {
-  const Weight weight = maybe_matrix(name, rows, cols, layer);
+Weight Loader::maybe_vector(const Name& name, int size, int layer, const Stored& stored) {
+  const TensorInfo* info = use(name, layer);
+  if (info == nullptr) return {};
+  expect_shape(*info, std::array<std::int64_t, 1>{stored.rows.empty() ? size : stored.file_rows});
+  std::vector<float> values = decode(*info);
+  if (!stored.rows.empty()) {
+    std::vector<float> picked;
+    for (const std::int32_t r : stored.rows) picked.push_back(values[static_cast<std::size_t>(r)]);
+    values = std::move(picked);
+  }
+  for (float& value : values) value += stored.add;
+  const Weight weight = constant(values);
+  if (progress_) progress_(used_bytes_, total_bytes_);
+  return weight;
+}
+
+Weight Loader::matrix(const Name& name, int rows, int cols, int layer, const Stored& stored) {
+  const Weight weight = maybe_matrix(name, rows, cols, layer, stored);
   if (!weight) missing(name, layer, fmt::format("shape [{}, {}]", rows, cols));
   return weight;
 }
 
-Weight Loader::vector(const Name& name, int size, int layer) {
-  const Weight weight = maybe_vector(name, size, layer);
+Weight Loader::vector(const Name& name, int size, int layer, const Stored& stored) {
+  const Weight weight = maybe_vector(name, size, layer, stored);
   if (!weight) missing(name, layer, fmt::format("shape [{}]", size));
   return weight;
 }
@@ -205,6 +266,14 @@ Weight Loader::constant(std::span<const float> values) {
 std::vector<float> Loader::values(const Name& name, int layer) {
   const TensorInfo* info = use(name, layer);
   return info == nullptr ? std::vector<float>{} : decode(*info);
+}
+
+std::vector<float> Loader::values(const Name& name, std::span<const std::int64_t> shape,
+                                  int layer) {
+  const TensorInfo* info = use(name, layer);
+  if (info == nullptr) missing(name, layer, shape_of(shape));
+  expect_shape(*info, shape);
+  return decode(*info);
 }
 
 void Loader::on_progress(std::function<void(std::size_t, std::size_t)> callback) {

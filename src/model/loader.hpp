@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,20 @@ struct Name {
   std::string_view gguf;
 };
 
+// How a tensor in the file differs from the weight that is made of it. The weight has rows of a
+// matrix, or elements of a vector.
+struct Stored {
+  // Which row of the file each row of the weight is; empty: all of them in order. Whole rows move,
+  // so any type will do.
+  std::vector<std::int32_t> rows{};
+  int file_rows = 0;        // rows in the file; looked at only where `rows` is given
+  bool transposed = false;  // the file has [cols, rows] (a matrix of a plain float type)
+  float add = 0;            // to each value (a vector)
+
+  // Rows [begin, begin + count) of file_rows.
+  static Stored range(int file_rows, int begin, int count);
+};
+
 class Loader {
  public:
   // backend == nullptr: a dry run that checks names and shapes and counts bytes, but packs nothing.
@@ -28,19 +43,22 @@ class Loader {
 
   const Checkpoint& checkpoint() const { return checkpoint_; }
 
-  // Throw LoadError (file, tensor, expected, found) when the tensor is missing or its shape
-  // differs.
-  Weight matrix(const Name& name, int rows, int cols, int layer = -1);
-  Weight vector(const Name& name, int size, int layer = -1);
+  // rows, cols and size are those of the weight. Throw LoadError (file, tensor, expected, found)
+  // when the tensor is missing, its shape differs, or its type cannot be transposed.
+  Weight matrix(const Name& name, int rows, int cols, int layer = -1, const Stored& stored = {});
+  Weight vector(const Name& name, int size, int layer = -1, const Stored& stored = {});
   // As above, or an absent Weight when there is no such tensor.
-  Weight maybe_matrix(const Name& name, int rows, int cols, int layer = -1);
-  Weight maybe_vector(const Name& name, int size, int layer = -1);
+  Weight maybe_matrix(const Name& name, int rows, int cols, int layer = -1,
+                      const Stored& stored = {});
+  Weight maybe_vector(const Name& name, int size, int layer = -1, const Stored& stored = {});
   // Whether there is such a tensor; does not count as asking for it.
   bool has(const Name& name, int layer = -1) const;
   // A vector computed by the family (rotary frequencies, say).
   Weight constant(std::span<const float> values);
   // Host values of a small tensor (rope_freqs, say); empty when there is none.
   std::vector<float> values(const Name& name, int layer = -1);
+  // Host values of a tensor of this shape. Throws as matrix does.
+  std::vector<float> values(const Name& name, std::span<const std::int64_t> shape, int layer = -1);
 
   // Called with (bytes read, bytes to read in all) after each tensor.
   void on_progress(std::function<void(std::size_t, std::size_t)> callback);
@@ -55,6 +73,7 @@ class Loader {
  private:
   const TensorInfo* find(const Name& name, int layer) const;
   const TensorInfo* use(const Name& name, int layer);
+  Weight pack(const HostMatrix& matrix);
   [[noreturn]] void missing(const Name& name, int layer, const std::string& expected) const;
 
   const Checkpoint& checkpoint_;

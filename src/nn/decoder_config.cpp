@@ -18,7 +18,8 @@ constexpr int kMaxHeadDim = 1 << 12;
 
 constexpr Key kLayers{"num_hidden_layers|n_layer|n_layers|num_layers", "block_count"};
 constexpr Key kHidden{"hidden_size|n_embd|d_model|dim", "embedding_length"};
-constexpr Key kFfn{"intermediate_size|n_inner|ffn_dim|hidden_dim", "feed_forward_length"};
+constexpr Key kFfn{"intermediate_size|n_inner|ffn_hidden_size|ffn_dim|hidden_dim",
+                   "feed_forward_length"};
 constexpr Key kHeads{"num_attention_heads|n_head|n_heads", "attention.head_count"};
 constexpr Key kKvHeads{"num_key_value_heads|num_kv_heads|n_head_kv", "attention.head_count_kv"};
 constexpr Key kHeadDim{"head_dim", "attention.key_length"};
@@ -30,15 +31,22 @@ constexpr Key kPartialRotary{
     ""};
 constexpr Key kVocab{"vocab_size", "vocab_size"};
 constexpr Key kContext{
-    "max_position_embeddings|n_ctx|n_positions|model_max_length|max_sequence_length",
+    "max_position_embeddings|n_positions|n_ctx|model_max_length|max_sequence_length",
     "context_length"};
-constexpr Key kEps{"rms_norm_eps|norm_eps|layer_norm_eps", "attention.layer_norm_rms_epsilon"};
+constexpr Key kEps{"rms_norm_eps|norm_eps|layer_norm_eps|layer_norm_epsilon|norm_epsilon",
+                   "attention.layer_norm_rms_epsilon|attention.layer_norm_epsilon"};
 constexpr Key kAttentionBias{"attention_bias", ""};
 constexpr Key kMlpBias{"mlp_bias", ""};
-constexpr Key kActivation{"hidden_act|hidden_activation", ""};
+constexpr Key kActivation{"hidden_activation|hidden_act|activation_function|activation", ""};
 constexpr Key kQuantisation{"quantization_config.quant_method", ""};
 
-int read_vocab(const Checkpoint& checkpoint) {
+// A default stands for a key that config.json leaves out; GGUF files hold all of them.
+std::optional<int> fallback(const Checkpoint& checkpoint, int value) {
+  const bool absent = value == 0 || checkpoint.format() == Format::gguf;
+  return absent ? std::nullopt : std::optional(value);
+}
+
+int read_vocab(const Checkpoint& checkpoint, const DecoderDefaults& defaults) {
   // GGUF files may lack the key; the embedding has a row for each token.
   if (checkpoint.format() == Format::gguf) {
     const TensorInfo* table = checkpoint.find("token_embd.weight");
@@ -47,24 +55,23 @@ int read_vocab(const Checkpoint& checkpoint) {
       return static_cast<int>(table->shape[0]);
     }
   }
-  return count(checkpoint, kVocab, kMaxExtent);
+  return count(checkpoint, kVocab, kMaxExtent, fallback(checkpoint, defaults.vocab));
 }
 
-int read_context(const Checkpoint& checkpoint) {
-  constexpr int kLlamaDefault = 2048;  // what the first Llama configurations leave out
-  const bool gguf = checkpoint.format() == Format::gguf;
-  return count(checkpoint, kContext, kMaxExtent,
-               gguf ? std::nullopt : std::optional(kLlamaDefault));
+int read_ffn(const Checkpoint& checkpoint, const DecoderDefaults& defaults, int hidden) {
+  const auto width = std::int64_t{hidden} * defaults.ffn_factor;
+  const int standard = width > kMaxExtent ? 0 : static_cast<int>(width);
+  return count(checkpoint, kFfn, kMaxExtent, fallback(checkpoint, standard));
 }
 
-float read_eps(const Checkpoint& checkpoint) {
+float read_eps(const Checkpoint& checkpoint, double standard) {
   const bool gguf = checkpoint.format() == Format::gguf;
-  const double eps = positive(checkpoint, kEps, gguf ? std::nullopt : std::optional(1e-6));
+  const double eps = positive(checkpoint, kEps, gguf ? std::nullopt : std::optional(standard));
   if (eps > 1) bad_value(checkpoint, kEps, "a number up to 1", fmt::format("{}", eps));
   return static_cast<float>(eps);
 }
 
-Activation read_activation(const Checkpoint& checkpoint) {
+Activation read_activation(const Checkpoint& checkpoint, Activation standard) {
   constexpr std::array<std::pair<std::string_view, Activation>, 6> kNames{{
       {"silu", Activation::silu},
       {"swish", Activation::silu},
@@ -74,7 +81,7 @@ Activation read_activation(const Checkpoint& checkpoint) {
       {"relu", Activation::relu},
   }};
   const auto name = checkpoint.string(kActivation);
-  if (!name) return Activation::silu;
+  if (!name) return standard;
   for (const auto& [known, activation] : kNames) {
     if (known == *name) return activation;
   }
@@ -82,30 +89,39 @@ Activation read_activation(const Checkpoint& checkpoint) {
             in_quotes(*name));
 }
 
-int read_rope_dims(const Checkpoint& checkpoint, int head_dim) {
-  int dims = count(checkpoint, kRopeDims, head_dim, head_dim);
-  if (const auto part = checkpoint.real(kPartialRotary)) {
-    if (!(*part > 0 && *part <= 1)) {
-      bad_value(checkpoint, kPartialRotary, "a number in (0, 1]", fmt::format("{}", *part));
+int read_rope_dims(const Checkpoint& checkpoint, int head_dim, double standard_part) {
+  int dims = 0;
+  if (checkpoint.format() == Format::gguf) {
+    dims = count(checkpoint, kRopeDims, head_dim, head_dim);
+  } else {
+    const double part = checkpoint.real(kPartialRotary).value_or(standard_part);
+    if (!(part > 0 && part <= 1)) {
+      bad_value(checkpoint, kPartialRotary, "a number in (0, 1]", fmt::format("{}", part));
     }
-    dims = static_cast<int>(head_dim * *part);
+    dims = static_cast<int>(head_dim * part);
   }
   if (dims < 2 || dims % 2 != 0) {
-    bad_value(checkpoint, kRopeDims, "an even number of rotated elements", std::to_string(dims));
+    const bool gguf = checkpoint.format() == Format::gguf;
+    bad_value(checkpoint, gguf ? kRopeDims : kPartialRotary, "an even number of rotated elements",
+              std::to_string(dims));
   }
   return dims;
 }
 
-void read_heads(const Checkpoint& checkpoint, DecoderConfig& config) {
-  config.heads = count(checkpoint, kHeads, kMaxHeads);
-  config.kv_heads = count(checkpoint, kKvHeads, kMaxHeads, config.heads);
+void read_heads(const Checkpoint& checkpoint, const DecoderDefaults& defaults,
+                DecoderConfig& config) {
+  config.heads = count(checkpoint, kHeads, kMaxHeads, fallback(checkpoint, defaults.heads));
+  config.kv_heads = count(checkpoint, kKvHeads, kMaxHeads,
+                          fallback(checkpoint, defaults.kv_heads).value_or(config.heads));
   if (config.heads % config.kv_heads != 0) {
     bad_value(checkpoint, kKvHeads, fmt::format("a divisor of the {} heads", config.heads),
               std::to_string(config.kv_heads));
   }
   const bool divides = config.hidden % config.heads == 0;
+  const int share = divides ? config.hidden / config.heads : 0;
+  const int standard = fallback(checkpoint, defaults.head_dim).value_or(share);
   config.head_dim = count(checkpoint, kHeadDim, kMaxHeadDim,
-                          divides ? std::optional(config.hidden / config.heads) : std::nullopt);
+                          standard == 0 ? std::nullopt : std::optional(standard));
   if (config.head_dim % 2 != 0 || config.head_dim > kMaxHeadDim) {
     bad_value(checkpoint, kHeadDim, fmt::format("an even number up to {}", kMaxHeadDim),
               std::to_string(config.head_dim));
@@ -114,26 +130,29 @@ void read_heads(const Checkpoint& checkpoint, DecoderConfig& config) {
     bad_value(checkpoint, kValueDim, fmt::format("the key length, {}", config.head_dim),
               "another number");
   }
-  config.rope_dims = read_rope_dims(checkpoint, config.head_dim);
+  config.rope_dims = read_rope_dims(checkpoint, config.head_dim, defaults.rotated_part);
 }
 
 }  // namespace
 
-DecoderConfig DecoderConfig::read(const Checkpoint& checkpoint) {
+DecoderConfig DecoderConfig::read(const Checkpoint& checkpoint, const DecoderDefaults& defaults) {
   if (const auto method = checkpoint.string(kQuantisation)) {
     bad_value(checkpoint, kQuantisation, "weights in F32, F16 or BF16", in_quotes(*method));
   }
   DecoderConfig config;
   config.layers = count(checkpoint, kLayers, kMaxLayers);
   config.hidden = count(checkpoint, kHidden, kMaxExtent);
-  config.ffn = count(checkpoint, kFfn, kMaxExtent);
-  read_heads(checkpoint, config);
-  config.vocab = read_vocab(checkpoint);
-  config.max_context = read_context(checkpoint);
-  config.eps = read_eps(checkpoint);
-  config.attention_bias = checkpoint.boolean(kAttentionBias).value_or(false);
+  config.ffn = read_ffn(checkpoint, defaults, config.hidden);
+  read_heads(checkpoint, defaults, config);
+  config.vocab = read_vocab(checkpoint, defaults);
+  config.max_context =
+      count(checkpoint, kContext, kMaxExtent, fallback(checkpoint, defaults.max_context));
+  config.rope_theta = positive(checkpoint, kRopeTheta, defaults.rope_theta);
+  config.norm = defaults.norm;
+  config.eps = read_eps(checkpoint, defaults.eps);
+  config.qkv_bias = config.output_bias = checkpoint.boolean(kAttentionBias).value_or(false);
   config.mlp_bias = checkpoint.boolean(kMlpBias).value_or(false);
-  config.activation = read_activation(checkpoint);
+  config.activation = read_activation(checkpoint, defaults.activation);
   return config;
 }
 

@@ -6,6 +6,29 @@
 
 namespace rbee::nn {
 
+enum class NormKind : std::uint8_t {
+  rms,           // with a weight
+  rms_plus_one,  // the same; safetensors hold the weight less one, GGUF holds all of it
+  layer,         // with weight and bias
+  layer_bare,    // with neither
+};
+
+// What a family's models mean by a key that config.json leaves out. A zero: the key must be there,
+// or its value follows from others.
+struct DecoderDefaults {
+  NormKind norm = NormKind::rms;
+  double eps = 1e-6;
+  Activation activation = Activation::silu;  // GGUF never names it
+  int heads = 0;
+  int kv_heads = 0;    // 0: as many as heads
+  int head_dim = 0;    // 0: hidden / heads
+  int ffn_factor = 0;  // width of the MLP in units of hidden
+  int vocab = 0;
+  int max_context = 2048;
+  double rope_theta = 10000;  // of GGUF too
+  double rotated_part = 1;    // of each head
+};
+
 struct DecoderConfig {
   int layers = 0;
   int hidden = 0;     // width of the residual stream
@@ -15,17 +38,26 @@ struct DecoderConfig {
   int head_dim = 0;   // even; not always hidden / heads
   int rope_dims = 0;  // rotated elements of each head, from the first on; even
   int vocab = 0;
-  int max_context = 0;          // positions
-  float eps = 0;                // of the norms
-  bool attention_bias = false;  // q, k, v and o must have a bias; elsewhere they may
-  bool mlp_bias = false;        // gate, up and down must have a bias; elsewhere they may
+  int max_context = 0;  // positions
+  double rope_theta = 0;
+  NormKind norm = NormKind::rms;
+  float eps = 0;             // of the norms
+  bool qkv_bias = false;     // q, k and v must have a bias; elsewhere they may
+  bool output_bias = false;  // and o
+  bool mlp_bias = false;     // the MLP's matrices must have a bias; elsewhere they may
   Activation activation = Activation::silu;
 
   // Throws LoadError when a value is missing, out of range or at odds with another.
-  static DecoderConfig read(const Checkpoint& checkpoint);
+  static DecoderConfig read(const Checkpoint& checkpoint, const DecoderDefaults& defaults = {});
 
   // The part of ModelInfo that follows from this; state is left empty.
   ModelInfo model_info() const;
 };
+
+// The base of the rotary frequencies. config.json has two spellings of the block: rope_scaling
+// beside rope_theta, and rope_parameters (newer).
+inline constexpr Key kRopeTheta{
+    "rope_scaling.rope_theta|rope_parameters.rope_theta|rope_theta|rotary_emb_base",
+    "rope.freq_base"};
 
 }  // namespace rbee::nn

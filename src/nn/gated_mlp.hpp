@@ -8,10 +8,13 @@ namespace rbee::nn {
 
 class GatedMlp {
  public:
+  // Takes gate, up and down of this layer; gate and up separate or in one matrix.
   GatedMlp(Loader& load, const DecoderConfig& config, int layer);
 
   // residual += mlp(x); both [T, hidden].
   void operator()(Ops& ops, const Tensor& residual, const Tensor& x) const;
+  // mlp(x), [T, hidden].
+  Tensor output(Ops& ops, const Tensor& x) const;
 
  private:
   Linear gate_, up_, down_;

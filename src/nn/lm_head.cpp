@@ -4,8 +4,9 @@ namespace rbee::nn {
 
 LmHead::LmHead(Loader& load, const DecoderConfig& config)
     : embedding_(load.matrix(names::kEmbed, config.vocab, config.hidden)),
-      norm_{load.vector(names::kFinalNorm, config.hidden), config.eps},
-      head_{load.maybe_matrix(names::kHead, config.vocab, config.hidden)} {
+      norm_(load_norm(load, config, names::kFinalNorm)),
+      head_{load.maybe_matrix(names::kHead.weight, config.vocab, config.hidden),
+            load.maybe_vector(names::kHead.bias, config.vocab)} {
   if (!head_.weight) head_.weight = embedding_;
 }
 

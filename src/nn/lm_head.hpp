@@ -14,14 +14,16 @@ class LmHead {
   // they are, whatever its configuration says about tying.
   LmHead(Loader& load, const DecoderConfig& config);
 
-  Tensor embed(Ops& ops, const Batch& batch) const { return ops.embed(embedding_, batch); }
+  Tensor embed(Ops& ops, const Batch& batch, float scale = 1) const {
+    return ops.embed(embedding_, batch, scale);
+  }
 
   // The final norm and the logits of batch.logit_rows only: [logit_rows.size(), vocab].
   Tensor logits(Ops& ops, const Batch& batch, const Tensor& x) const;
 
  private:
   Weight embedding_;
-  RmsNorm norm_;
+  Norm norm_;
   Linear head_;
 };
 

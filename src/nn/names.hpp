@@ -9,18 +9,25 @@ struct LinearName {
   Name weight;
   Name bias;
 };
+using NormName = LinearName;
 
 namespace names {
 
-inline constexpr Name kEmbed{"embed_tokens.weight", "token_embd.weight"};
-inline constexpr Name kFinalNorm{"norm.weight", "output_norm.weight"};
-inline constexpr Name kHead{"lm_head.weight", "output.weight"};
+inline constexpr Name kEmbed{"embed_tokens.weight|wte.weight|word_embeddings.weight",
+                             "token_embd.weight"};
+inline constexpr NormName kFinalNorm{
+    {"norm.weight|final_layernorm.weight|ln_f.weight", "output_norm.weight"},
+    {"norm.bias|final_layernorm.bias|ln_f.bias", "output_norm.bias"}};
+inline constexpr LinearName kHead{{"lm_head.weight", "output.weight"},
+                                  {"lm_head.bias", "output.bias"}};
 
 // ln1 and ln2 are the first uploads of Yi.
-inline constexpr Name kAttentionNorm{"layers.{}.input_layernorm.weight|layers.{}.ln1.weight",
-                                     "blk.{}.attn_norm.weight"};
-inline constexpr Name kMlpNorm{"layers.{}.post_attention_layernorm.weight|layers.{}.ln2.weight",
-                               "blk.{}.ffn_norm.weight"};
+inline constexpr NormName kAttentionNorm{
+    {"layers.{}.input_layernorm.weight|layers.{}.ln1.weight", "blk.{}.attn_norm.weight"},
+    {"layers.{}.input_layernorm.bias", "blk.{}.attn_norm.bias"}};
+inline constexpr NormName kMlpNorm{
+    {"layers.{}.post_attention_layernorm.weight|layers.{}.ln2.weight", "blk.{}.ffn_norm.weight"},
+    {"layers.{}.post_attention_layernorm.bias", "blk.{}.ffn_norm.bias"}};
 
 inline constexpr LinearName kQuery{{"layers.{}.self_attn.q_proj.weight", "blk.{}.attn_q.weight"},
                                    {"layers.{}.self_attn.q_proj.bias", "blk.{}.attn_q.bias"}};
@@ -32,9 +39,21 @@ inline constexpr LinearName kValue{{"layers.{}.self_attn.v_proj.weight", "blk.{}
 inline constexpr LinearName kQkv{{"layers.{}.self_attn.qkv_proj.weight", "blk.{}.attn_qkv.weight"},
                                  {"layers.{}.self_attn.qkv_proj.bias", "blk.{}.attn_qkv.bias"}};
 inline constexpr LinearName kOutput{
-    {"layers.{}.self_attn.o_proj.weight", "blk.{}.attn_output.weight"},
-    {"layers.{}.self_attn.o_proj.bias", "blk.{}.attn_output.bias"}};
+    {"layers.{}.self_attn.o_proj.weight|layers.{}.self_attn.dense.weight",
+     "blk.{}.attn_output.weight"},
+    {"layers.{}.self_attn.o_proj.bias|layers.{}.self_attn.dense.bias", "blk.{}.attn_output.bias"}};
 
+// Norms of queries and keys.
+inline constexpr Name kQueryNorm{"layers.{}.self_attn.q_norm.weight", "blk.{}.attn_q_norm.weight"};
+inline constexpr Name kKeyNorm{"layers.{}.self_attn.k_norm.weight", "blk.{}.attn_k_norm.weight"};
+// Norms of what attention and MLP give, before it joins the residual stream.
+inline constexpr NormName kPostAttentionNorm{
+    {"layers.{}.post_attention_layernorm.weight", "blk.{}.post_attention_norm.weight"}, {}};
+inline constexpr NormName kPostMlpNorm{
+    {"layers.{}.post_feedforward_layernorm.weight", "blk.{}.post_ffw_norm.weight"}, {}};
+
+// Gate and up in one matrix: rows of the gate first.
+inline constexpr Name kGateUp{"layers.{}.mlp.gate_up_proj.weight", "blk.{}.ffn_up.weight"};
 inline constexpr LinearName kGate{{"layers.{}.mlp.gate_proj.weight", "blk.{}.ffn_gate.weight"},
                                   {"layers.{}.mlp.gate_proj.bias", "blk.{}.ffn_gate.bias"}};
 inline constexpr LinearName kUp{{"layers.{}.mlp.up_proj.weight", "blk.{}.ffn_up.weight"},

@@ -14,11 +14,6 @@
 namespace rbee::nn {
 namespace {
 
-// config.json has two spellings of the block: rope_scaling beside rope_theta, and rope_parameters
-// (newer).
-constexpr Key kTheta{
-    "rope_scaling.rope_theta|rope_parameters.rope_theta|rope_theta|rotary_emb_base",
-    "rope.freq_base"};
 constexpr Key kType{
     "rope_scaling.rope_type|rope_scaling.type|rope_parameters.rope_type|rope_parameters.type",
     "rope.scaling.type"};
@@ -90,6 +85,13 @@ Llama3Scaling read_llama3(const Checkpoint& checkpoint, int max_context) {
   return scaling;
 }
 
+Weight checked(Loader& load, std::span<const float> inv_freq) {
+  if (!std::all_of(inv_freq.begin(), inv_freq.end(), [](float f) { return std::isfinite(f); })) {
+    bad_value(load.checkpoint(), kRopeTheta, "finite frequencies", "a division by nearly zero");
+  }
+  return load.constant(inv_freq);
+}
+
 YarnScaling read_yarn(const Checkpoint& checkpoint, int max_context) {
   const int original = count(checkpoint, kOriginal, kMaxExtent, max_context);
   return {.factor = positive(checkpoint, kFactor, static_cast<double>(max_context) / original),
@@ -145,14 +147,19 @@ std::vector<float> scaled(std::vector<float> inv_freq, const YarnScaling& scalin
   return inv_freq;
 }
 
+Rope plain_rope(Loader& load, double theta, int dims, RopePairing pairing) {
+  return {.dims = dims,
+          .pairing = pairing,
+          .inv_freq = checked(load, inverse_frequencies(theta, dims))};
+}
+
 Rope make_rope(Loader& load, const DecoderConfig& config, RopePairing pairing) {
   const Checkpoint& checkpoint = load.checkpoint();
-  const double theta = positive(checkpoint, kTheta, 10000.0);
   const bool gguf = checkpoint.format() == Format::gguf;
   const std::string type = checkpoint.string(kType).value_or(gguf ? "linear" : "default");
   Rope rope{.dims = config.rope_dims, .pairing = pairing};
 
-  std::vector<float> inv_freq = inverse_frequencies(theta, config.rope_dims);
+  std::vector<float> inv_freq = inverse_frequencies(config.rope_theta, config.rope_dims);
   divide_by_rope_freqs(load, inv_freq);
   if (type == "linear") {
     const double factor = read_linear(checkpoint);
@@ -161,15 +168,12 @@ Rope make_rope(Loader& load, const DecoderConfig& config, RopePairing pairing) {
     inv_freq = scaled(std::move(inv_freq), read_llama3(checkpoint, config.max_context));
   } else if (type == "yarn") {
     const YarnScaling yarn = read_yarn(checkpoint, config.max_context);
-    inv_freq = scaled(std::move(inv_freq), yarn, theta);
+    inv_freq = scaled(std::move(inv_freq), yarn, config.rope_theta);
     rope.scale = yarn_magnitude(checkpoint, yarn.factor);
   } else if (type != "default" && type != "none" && type != "dynamic") {
     bad_value(checkpoint, kType, "default, none, linear, dynamic, llama3 or yarn", in_quotes(type));
   }
-  if (!std::all_of(inv_freq.begin(), inv_freq.end(), [](float f) { return std::isfinite(f); })) {
-    bad_value(checkpoint, kTheta, "finite frequencies", "a division by nearly zero");
-  }
-  rope.inv_freq = load.constant(inv_freq);
+  rope.inv_freq = checked(load, inv_freq);
   return rope;
 }
 

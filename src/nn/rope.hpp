@@ -14,6 +14,9 @@ namespace rbee::nn {
 // and for parameters out of range.
 Rope make_rope(Loader& load, const DecoderConfig& config, RopePairing pairing);
 
+// The rotation without any scaling. Throws LoadError when theta is out of range.
+Rope plain_rope(Loader& load, double theta, int dims, RopePairing pairing);
+
 // 1 / theta^(2j/dims) for j < dims/2, in f32 throughout as transformers computes it.
 std::vector<float> inverse_frequencies(double theta, int dims);
 

@@ -1,0 +1,179 @@
+// What the loader makes of tensors that differ between formats in more than their names.
+#include "model/loader.hpp"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "base/load_error.hpp"
+#include "checkpoint/testing/gguf_image.hpp"
+#include "checkpoint/testing/safetensors_image.hpp"
+#include "checkpoint/testing/temp_folder.hpp"
+
+namespace rbee {
+namespace {
+
+using ::testing::ElementsAre;
+using testing::GgufImage;
+using ::testing::HasSubstr;
+using testing::SafetensorsImage;
+using testing::TempFolder;
+
+// Keeps what it is given to pack.
+class Recorder : public Backend {
+ public:
+  std::string name() const override { return "recorder"; }
+  Weight pack(const HostMatrix& m) override {
+    packed.emplace_back(reinterpret_cast<const char*>(m.bytes.data()), m.bytes.size());
+    return {m.bytes.data(), m.type, m.rows, m.cols};
+  }
+  Weight pack_vector(std::span<const float> values) override {
+    vector.assign(values.begin(), values.end());
+    return {reinterpret_cast<const std::byte*>(vector.data()), DType::f32, 1,
+            static_cast<int>(values.size())};
+  }
+  std::size_t packed_bytes(DType type, int rows, int cols) const override {
+    return static_cast<std::size_t>(rows) * row_bytes(type, static_cast<std::size_t>(cols));
+  }
+  std::size_t page_bytes(std::span<const LayerState>) const override { return 0; }
+  std::size_t slot_bytes(std::span<const LayerState>) const override { return 0; }
+  void allocate_state(std::span<const LayerState>, int, int) override {}
+  std::span<const float> run(const Batch&, Forward) override { return {}; }
+  MemoryUse memory() const override { return {}; }
+
+  std::vector<std::string> packed;
+  std::vector<float> vector;
+};
+
+constexpr Name kMatrix{"w", "w"};
+constexpr Name kVector{"v", "v"};
+
+std::vector<float> ramp(int n) {
+  std::vector<float> values(static_cast<std::size_t>(n));
+  std::iota(values.begin(), values.end(), 0.0F);
+  return values;
+}
+
+class LoaderTest : public ::testing::Test {
+ protected:
+  std::vector<float> floats(std::size_t i) const {
+    std::vector<float> values(recorder_.packed.at(i).size() / sizeof(float));
+    std::memcpy(values.data(), recorder_.packed[i].data(), recorder_.packed[i].size());
+    return values;
+  }
+  template <class Load>
+  std::string error_of(Load load) {
+    try {
+      load();
+    } catch (const LoadError& error) {
+      return error.what();
+    }
+    return "no error";
+  }
+
+  TempFolder folder_;
+  std::unique_ptr<Checkpoint> checkpoint_ = open();
+  Recorder recorder_;
+  Loader loader_{*checkpoint_, &recorder_};
+
+ private:
+  // A matrix "w" of 3 rows and 2 columns, 0 to 5, and a vector "v", 0 to 3.
+  std::unique_ptr<Checkpoint> open() const {
+    SafetensorsImage image;
+    image.add_tensor("w", {3, 2}, ramp(6)).add_tensor("v", {4}, ramp(4));
+    folder_.write("config.json", R"({"model_type": "x"})");
+    folder_.write("model.safetensors", image.bytes());
+    return Checkpoint::open(folder_.path());
+  }
+};
+
+TEST_F(LoaderTest, TakesARangeOfRows) {
+  const Weight weight = loader_.matrix(kMatrix, 2, 2, -1, Stored::range(3, 1, 2));
+  EXPECT_EQ(weight.rows, 2);
+  EXPECT_EQ(weight.cols, 2);
+  EXPECT_THAT(floats(0), ElementsAre(2, 3, 4, 5));
+}
+
+TEST_F(LoaderTest, TakesRowsInAnotherOrder) {
+  loader_.matrix(kMatrix, 4, 2, -1, {.rows = {2, 0, 0, 1}, .file_rows = 3});
+  EXPECT_THAT(floats(0), ElementsAre(4, 5, 0, 1, 0, 1, 2, 3));
+  loader_.vector(kVector, 2, -1, {.rows = {3, 1}, .file_rows = 4});
+  EXPECT_THAT(recorder_.vector, ElementsAre(3, 1));
+}
+
+TEST_F(LoaderTest, Transposes) {
+  loader_.matrix(kMatrix, 2, 3, -1, {.transposed = true});
+  EXPECT_THAT(floats(0), ElementsAre(0, 2, 4, 1, 3, 5));
+}
+
+TEST_F(LoaderTest, AddsToAVector) {
+  loader_.vector(kVector, 4, -1, {.add = 1});
+  EXPECT_THAT(recorder_.vector, ElementsAre(1, 2, 3, 4));
+}
+
+TEST_F(LoaderTest, CountsATensorOnceHoweverItIsTaken) {
+  loader_.matrix(kMatrix, 1, 2, -1, Stored::range(3, 0, 1));
+  loader_.matrix(kMatrix, 2, 2, -1, Stored::range(3, 1, 2));
+  EXPECT_EQ(loader_.parameters(), 6U);
+  EXPECT_EQ(loader_.packed_bytes(), 6 * sizeof(float));
+}
+
+TEST_F(LoaderTest, ComparesTheShapeOfTheFile) {
+  EXPECT_THAT(error_of([&] { loader_.matrix(kMatrix, 2, 2, -1, Stored::range(4, 1, 2)); }),
+              HasSubstr("expected shape [4, 2], found shape [3, 2]"));
+  EXPECT_THAT(error_of([&] { loader_.matrix(kMatrix, 3, 2, -1, {.transposed = true}); }),
+              HasSubstr("expected shape [2, 3], found shape [3, 2]"));
+  EXPECT_THAT(error_of([&] {
+                loader_.vector(kVector, 2, -1, {.rows = {0, 1}, .file_rows = 3});
+              }),
+              HasSubstr("expected shape [3], found shape [4]"));
+  EXPECT_THAT(error_of([&] { loader_.values(kVector, std::array<std::int64_t, 1>{5}); }),
+              HasSubstr("expected shape [5], found shape [4]"));
+  EXPECT_THAT(error_of([&] {
+                loader_.values({"none", ""}, std::array<std::int64_t, 1>{5});
+              }),
+              HasSubstr("expected shape [5], found no such tensor"));
+}
+
+// Blocks go with their row, of whatever type.
+class QuantisedRowsTest : public ::testing::TestWithParam<DType> {};
+
+TEST_P(QuantisedRowsTest, MoveWhole) {
+  constexpr int kRows = 5, kCols = 512;
+  const std::size_t width = row_bytes(GetParam(), kCols);
+  std::string contents;
+  for (int r = 0; r < kRows; ++r) contents += std::string(width, static_cast<char>('a' + r));
+  GgufImage image;
+  image.set("general.architecture", "x");
+  image.add_tensor("w", GetParam(), {kRows, kCols}, contents);
+  const TempFolder folder;
+  const auto checkpoint = Checkpoint::open(folder.write("model.gguf", image.bytes()));
+  Recorder recorder;
+  Loader loader(*checkpoint, &recorder);
+  loader.matrix(kMatrix, 3, kCols, -1, {.rows = {4, 0, 2}, .file_rows = kRows});
+  EXPECT_EQ(recorder.packed[0],
+            std::string(width, 'e') + std::string(width, 'a') + std::string(width, 'c'));
+  loader.matrix(kMatrix, 2, kCols, -1, Stored::range(kRows, 1, 2));
+  EXPECT_EQ(recorder.packed[1], std::string(width, 'b') + std::string(width, 'c'));
+  if (!info(GetParam()).quantised) return;
+  try {
+    loader.matrix(kMatrix, kCols, kRows, -1, {.transposed = true});
+    ADD_FAILURE() << "transposed";
+  } catch (const LoadError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("to be transposed"));
+  }
+}
+
+std::vector<DType> types_in_files() {
+  std::vector<DType> types(all_dtypes().begin(), all_dtypes().end());
+  std::erase(types, DType::q8_k);  // of activations only
+  return types;
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, QuantisedRowsTest, ::testing::ValuesIn(types_in_files()),
+                         [](const auto& test) { return std::string(rbee::info(test.param).name); });
+
+}  // namespace
+}  // namespace rbee
