@@ -71,6 +71,28 @@ struct HeadNorm {
   float eps = 0;
 };
 
+// Where an op keeps what it remembers of a sequence: floats from offset on in the sequence's slot
+// of layer state_layer (a LayerState Recurrent). An op starts afresh at position 0, whatever the
+// slot held before. In one step each part of a slot belongs to one call.
+struct SlotPart {
+  int state_layer = 0;
+  std::size_t offset = 0;
+};
+
+// Causal convolution of each channel for itself over its last width inputs.
+struct ShortConv {
+  int width = 0;  // >= 1
+  Weight taps{};  // f32 vector [width * channels]: taps[w * channels + c] multiplies the input of
+                  // channel c from width - 1 - w tokens ago
+  Weight bias{};  // f32 vector [channels] or absent
+  Activation act = Activation::identity;
+
+  // Floats of state: the inputs of the last width - 1 tokens.
+  static std::size_t state_floats(int width, int channels) noexcept {
+    return static_cast<std::size_t>(width - 1) * static_cast<std::size_t>(channels);
+  }
+};
+
 class Ops {
  public:
   virtual ~Ops() = default;
@@ -117,6 +139,11 @@ class Ops {
   // n_heads * head_dim].
   virtual Tensor attend(const Tensor& qkv, const AttentionParams& params, const Batch& batch,
                         int state_layer) = 0;
+
+  // [T, x.cols]: act(bias + sum over w of taps[w] ⊙ x of width - 1 - w tokens ago), where inputs
+  // from before position 0 are zeros.
+  virtual Tensor short_conv(const Tensor& x, const ShortConv& conv, const Batch& batch,
+                            const SlotPart& state) = 0;
 
   // [rows.size(), x.cols]: a copy of these rows of x. All rows in order give x itself.
   virtual Tensor take_rows(const Tensor& x, std::span<const std::int32_t> rows) = 0;

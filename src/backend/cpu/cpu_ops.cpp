@@ -21,6 +21,7 @@ CpuOps::CpuOps(Worker worker, Isa isa, const KvCache& cache)
     : worker_(worker),
       matmul_(matmul_kernels(isa)),
       vector_(vector_kernels(isa)),
+      recurrent_(recurrent_kernels(isa)),
       cache_(cache),
       attention_(attention_kernels(isa), vector_) {}
 

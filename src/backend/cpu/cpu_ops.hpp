@@ -3,11 +3,13 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <vector>
 
 #include "backend/cpu/attend.hpp"
 #include "backend/cpu/kernels/matmul.hpp"
+#include "backend/cpu/kernels/recurrent.hpp"
 #include "backend/cpu/kernels/vector.hpp"
 #include "backend/cpu/kv_cache.hpp"
 #include "backend/cpu/products.hpp"
@@ -39,6 +41,8 @@ class CpuOps final : public Ops {
   void softcap(const Tensor& x, float cap) override;
   Tensor attend(const Tensor& qkv, const AttentionParams& params, const Batch& batch,
                 int state_layer) override;
+  Tensor short_conv(const Tensor& x, const ShortConv& conv, const Batch& batch,
+                    const SlotPart& state) override;
   Tensor take_rows(const Tensor& x, std::span<const std::int32_t> rows) override;
 
   std::size_t most_scratch() const noexcept;  // bytes of own memory, of shared memory on worker 0
@@ -58,6 +62,24 @@ class CpuOps final : public Ops {
   // together.
   void change(const Tensor& x, Range read, int unit, FunctionRef<void(int, int, int)> body);
 
+  // An op over sequences × units (heads, blocks of channels) that keeps floats values at part.
+  struct Recurrence {
+    const Batch& batch;
+    SlotPart part;
+    std::size_t floats = 0;
+    int units = 0;
+  };
+  // The rows of one sequence in a step, and its state.
+  struct SequencePart {
+    int begin = 0, tokens = 0;
+    float* state = nullptr;
+    bool fresh = false;  // begins at position 0: what is in state does not count
+  };
+  // Divides the units of all sequences among the workers, after before(reads, out and the state).
+  // body must not touch the state of another unit.
+  void for_sequences(const Recurrence& op, std::initializer_list<Range> reads, const Tensor& out,
+                     FunctionRef<void(const SequencePart&, int unit)> body);
+
   Activations convert(const Tensor& x, const Weight& weight);
   Product product(const Tensor& x, const Linear& part, float* out, std::ptrdiff_t stride);
   void forget(const Range& written);
@@ -70,6 +92,7 @@ class CpuOps final : public Ops {
   Worker worker_;
   const MatmulKernels& matmul_;
   const VectorKernels& vector_;
+  const RecurrentKernels& recurrent_;
   const KvCache& cache_;
   Attention attention_;
   RopeTables ropes_;

@@ -52,6 +52,7 @@ KvCache::KvCache(std::span<const LayerState> layers, KvStore store, int n_pages,
   std::span<std::byte> rest = memory_.bytes();
   for (const LayerState& layer : layers) {
     KvLayer& added = layers_.emplace_back();
+    SlotLayer& slotted = slots_.emplace_back();
     if (const auto* kv = std::get_if<PagedKv>(&layer)) {
       if (kv->head_dim <= 0 || kv->head_dim % 2 != 0 || kv->n_kv_heads <= 0) {
         throw BackendError("attention needs heads of an even size, found " +
@@ -61,7 +62,8 @@ KvCache::KvCache(std::span<const LayerState> layers, KvStore store, int n_pages,
     }
     const std::size_t size =
         layer_page_bytes(layer, store) * pages + layer_slot_bytes(layer) * slots;
-    added.memory = rest.first(size);
+    slotted.slot_bytes = layer_slot_bytes(layer);
+    (slotted.slot_bytes > 0 ? slotted.memory : added.memory) = rest.first(size);
     rest = rest.subspan(size);
   }
 }
@@ -72,6 +74,15 @@ const KvLayer& KvCache::layer(int state_layer) const {
     throw BackendError("layer " + std::to_string(state_layer) + " has no key/value cache");
   }
   return layers_[static_cast<std::size_t>(state_layer)];
+}
+
+const SlotLayer& KvCache::slots(int state_layer, std::size_t floats) const {
+  const bool known = state_layer >= 0 && state_layer < static_cast<int>(slots_.size());
+  if (!known || slots_[static_cast<std::size_t>(state_layer)].slot_bytes < floats * sizeof(float)) {
+    throw BackendError("layer " + std::to_string(state_layer) + " has no slots of " +
+                       std::to_string(floats) + " values");
+  }
+  return slots_[static_cast<std::size_t>(state_layer)];
 }
 
 }  // namespace rbee::cpu

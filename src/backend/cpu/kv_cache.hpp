@@ -28,6 +28,16 @@ struct KvLayer {
   }
 };
 
+// One recurrent layer: [n_slots] pieces of slot_bytes, each on a line of its own.
+struct SlotLayer {
+  std::span<std::byte> memory{};
+  std::size_t slot_bytes = 0;
+
+  float* slot(int slot) const noexcept {
+    return reinterpret_cast<float*>(memory.data() + static_cast<std::size_t>(slot) * slot_bytes);
+  }
+};
+
 std::size_t kv_page_bytes(std::span<const LayerState> layers, KvStore store);
 std::size_t recurrent_slot_bytes(std::span<const LayerState> layers);
 
@@ -39,11 +49,14 @@ class KvCache {
 
   // Throws BackendError when layer number state_layer keeps no keys and values.
   const KvLayer& layer(int state_layer) const;
+  // Throws BackendError when layer number state_layer has no slots of at least floats values.
+  const SlotLayer& slots(int state_layer, std::size_t floats) const;
   std::size_t bytes() const noexcept { return memory_.bytes().size(); }
 
  private:
   HugeMemory memory_;
-  std::vector<KvLayer> layers_;
+  std::vector<KvLayer> layers_;  // one for each layer of state, like slots_
+  std::vector<SlotLayer> slots_;
 };
 
 }  // namespace rbee::cpu

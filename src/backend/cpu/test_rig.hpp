@@ -77,7 +77,8 @@ inline std::unique_ptr<CpuBackend> make_cpu(Isa isa, int threads, KvType kv = Kv
   return std::make_unique<CpuBackend>(BackendOptions{threads, isa_name(isa), kv});
 }
 
-// Sequences that grow step by step, with pages given out in a shuffled order.
+// Sequences that grow step by step, with pages given out in a shuffled order. Sequence s has slot
+// s ^ 1.
 class Sequences {
  public:
   explicit Sequences(int n_pages) {
@@ -93,6 +94,7 @@ class Sequences {
   // The batch is valid until the next call. Logits are wanted of every row.
   Batch step(const std::vector<Piece>& pieces) {
     tokens_.clear(), positions_.clear(), kv_len_.clear(), pages_.clear(), rows_.clear();
+    slots_.clear();
     seq_begin_ = {0};
     page_begin_ = {0};
     for (const Piece& piece : pieces) {
@@ -113,8 +115,9 @@ class Sequences {
       kv_len_.push_back(seq.length);
       pages_.insert(pages_.end(), seq.pages.begin(), seq.pages.end());
       page_begin_.push_back(static_cast<std::int32_t>(pages_.size()));
+      slots_.push_back(piece.seq ^ 1);
     }
-    return {tokens_, positions_, seq_begin_, kv_len_, pages_, page_begin_, {}, rows_};
+    return {tokens_, positions_, seq_begin_, kv_len_, pages_, page_begin_, slots_, rows_};
   }
 
  private:
@@ -124,7 +127,8 @@ class Sequences {
   };
   std::vector<Seq> seqs_;
   std::vector<std::int32_t> free_;
-  std::vector<std::int32_t> tokens_, positions_, seq_begin_, kv_len_, pages_, page_begin_, rows_;
+  std::vector<std::int32_t> tokens_, positions_, seq_begin_, kv_len_, pages_, page_begin_, slots_,
+      rows_;
 };
 
 inline std::vector<std::int32_t> random_tokens(int n, int vocab, unsigned seed) {

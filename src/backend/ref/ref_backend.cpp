@@ -20,16 +20,35 @@ std::size_t kv_floats_per_page(const PagedKv& shape) {
          static_cast<std::size_t>(shape.head_dim);
 }
 
-void check_batch(const Batch& batch) {
+void check_slots(const Batch& batch, int n_slots) {
+  std::vector<std::int32_t> slots(batch.slots.begin(), batch.slots.end());
+  if (slots.size() != static_cast<std::size_t>(batch.n_seqs())) {
+    broken("a sequence has no slot for its recurrent state");
+  }
+  std::sort(slots.begin(), slots.end());
+  if (std::adjacent_find(slots.begin(), slots.end()) != slots.end()) {
+    broken("two sequences have the same slot");
+  }
+  if (!slots.empty() && (slots.front() < 0 || slots.back() >= n_slots)) broken("no such slot");
+}
+
+}  // namespace
+
+void RefBackend::check_batch(const Batch& batch) const {
   const auto n = static_cast<std::size_t>(batch.n_seqs());
   if (batch.positions.size() != batch.tokens.size() || batch.seq_begin.size() != n + 1 ||
       batch.page_begin.size() != n + 1 || batch.seq_begin.front() != 0 ||
       batch.seq_begin.back() != batch.n_tokens()) {
     broken("the sequences do not add up to the batch");
   }
+  bool paged = false;
+  for (const StateLayer& layer : state_) {
+    paged = paged || layer.slot_floats == 0;
+    if (layer.slot_floats > 0) check_slots(batch, layer.n_slots);
+  }
   for (std::size_t s = 0; s < n; ++s) {
     const int kv_len = batch.kv_len[s];
-    if ((batch.page_begin[s + 1] - batch.page_begin[s]) * kPageTokens < kv_len) {
+    if (paged && (batch.page_begin[s + 1] - batch.page_begin[s]) * kPageTokens < kv_len) {
       broken("a sequence has fewer pages than tokens");
     }
     for (int t = batch.seq_begin[s]; t < batch.seq_begin[s + 1]; ++t) {
@@ -41,8 +60,6 @@ void check_batch(const Batch& batch) {
     if (row < 0 || row >= batch.n_tokens()) broken("logits wanted of a row that is not there");
   }
 }
-
-}  // namespace
 
 Weight RefBackend::pack(const HostMatrix& matrix) {
   const bool whole_blocks =
@@ -87,22 +104,31 @@ std::size_t RefBackend::slot_bytes(std::span<const LayerState> layers) const {
   return bytes;
 }
 
-void RefBackend::allocate_state(std::span<const LayerState> layers, int n_pages, int /*n_slots*/) {
-  kv_.clear();
+void RefBackend::allocate_state(std::span<const LayerState> layers, int n_pages, int n_slots) {
+  state_.clear();
   for (const LayerState& layer : layers) {
-    const auto* kv = std::get_if<PagedKv>(&layer);
-    if (kv == nullptr) broken("no op here keeps recurrent state");
-    const auto floats = kv_floats_per_page(*kv) * static_cast<std::size_t>(n_pages);
-    std::unique_ptr<float[], Free> data(static_cast<float*>(std::calloc(floats, sizeof(float))));
-    if (data == nullptr) broken("not enough memory for the key/value cache");
-    kv_.push_back({*kv, n_pages, std::move(data)});
+    StateLayer& added = state_.emplace_back();
+    std::size_t floats = 0;
+    if (const auto* kv = std::get_if<PagedKv>(&layer)) {
+      added.shape = *kv;
+      added.n_pages = n_pages;
+      floats = kv_floats_per_page(*kv) * static_cast<std::size_t>(n_pages);
+    } else {
+      added.slot_floats = std::get<Recurrent>(layer).bytes / sizeof(float);
+      added.n_slots = n_slots;
+      if (added.slot_floats == 0) broken("a recurrent layer keeps nothing");
+      floats = added.slot_floats * static_cast<std::size_t>(n_slots);
+    }
+    added.data.reset(static_cast<float*>(std::calloc(floats, sizeof(float))));
+    if (added.data == nullptr) broken("not enough memory for the state");
   }
-  state_bytes_ = page_bytes(layers) * static_cast<std::size_t>(n_pages);
+  state_bytes_ = page_bytes(layers) * static_cast<std::size_t>(n_pages) +
+                 slot_bytes(layers) * static_cast<std::size_t>(n_slots);
 }
 
 std::span<const float> RefBackend::run(const Batch& batch, Forward forward) {
   check_batch(batch);
-  RefOps ops(kv_);
+  RefOps ops(state_);
   const Tensor logits = forward(ops, batch);
   logits_.resize(static_cast<std::size_t>(logits.rows) * static_cast<std::size_t>(logits.cols));
   for (int row = 0; row < logits.rows; ++row) {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <deque>
+#include <memory>
 #include <vector>
 
 #include "backend/backend.hpp"
@@ -33,17 +34,21 @@ class RefBackend final : public Backend {
   struct Free {
     void operator()(float* memory) const noexcept { std::free(memory); }
   };
-  // The f32 cache of one layer: [n_pages][kPageTokens][2][n_kv_heads][head_dim], keys before
-  // values.
-  struct KvLayer {
-    PagedKv shape;
+  // The f32 state of one layer: a cache [n_pages][kPageTokens][2][n_kv_heads][head_dim], keys
+  // before values, or slots [n_slots][slot_floats].
+  struct StateLayer {
+    PagedKv shape{};  // no heads: slots
     int n_pages = 0;
+    std::size_t slot_floats = 0;  // 0: a cache
+    int n_slots = 0;
     std::unique_ptr<float[], Free> data;  // zeroed by the system as it is touched
   };
 
  private:
   std::deque<std::vector<std::byte>> weights_;
-  std::vector<KvLayer> kv_;  // one for each state layer
+  void check_batch(const Batch& batch) const;
+
+  std::vector<StateLayer> state_;
   std::vector<float> logits_;
   std::size_t weight_bytes_ = 0;
   std::size_t state_bytes_ = 0;

@@ -332,5 +332,52 @@ TEST(RefBackend, ChecksTheBatch) {
                BackendError);
 }
 
+// Two tokens, then one more; the slot's old values do not count at position 0.
+TEST(RefOps, ShortConvRemembersItsInputs) {
+  RefBackend backend;
+  const ShortConv conv{.width = 3,
+                       .taps = backend.pack_vector(std::vector<float>{100, 1, 10, 2, 1, 3}),
+                       .bias = backend.pack_vector(std::vector<float>{0, 1000})};
+  const std::vector<LayerState> layers{Recurrent{5 * sizeof(float)}};
+  backend.allocate_state(layers, 0, 2);
+  const auto feed = [&](std::vector<float> x, int first) {
+    const int rows = static_cast<int>(x.size()) / 2;
+    Steps steps;
+    steps.add(rows, {}, first);
+    Batch batch = steps.batch();
+    const std::int32_t slot = 1;
+    batch.slots = {&slot, 1};
+    const auto out = backend.run(batch, [&](Ops& ops, const Batch& b) {
+      return ops.short_conv(view(x, rows), conv, b, {0, 1});
+    });
+    return std::vector<float>(out.begin(), out.end());
+  };
+  for (int owner = 0; owner < 2; ++owner) {
+    EXPECT_THAT(feed({1, 1, 2, 2}, 0), ElementsAre(1, 1003, 12, 1008));
+    EXPECT_THAT(feed({3, 3}, 2), ElementsAre(123, 1014));
+    EXPECT_THAT(feed({4, 4}, 3), ElementsAre(234, 1020));
+  }
+}
+
+TEST(RefBackend, RefusesWrongSlots) {
+  RefBackend backend;
+  const std::vector<LayerState> layers{Recurrent{16}};
+  backend.allocate_state(layers, 0, 2);
+  const Weight table = pack_f32(backend, 3, 2, {1, 2, 3, 4, 5, 6});
+  Steps steps;
+  steps.add(1, {});
+  steps.add(1, {});
+  const auto run_with = [&](const std::vector<std::int32_t>& slots) {
+    Batch batch = steps.batch();
+    batch.slots = slots;
+    backend.run(batch, [&](Ops& ops, const Batch& b) { return ops.embed(table, b); });
+  };
+  EXPECT_NO_THROW(run_with({1, 0}));
+  EXPECT_THROW(run_with({}), BackendError);
+  EXPECT_THROW(run_with({1, 1}), BackendError);
+  EXPECT_THROW(run_with({0, 2}), BackendError);
+  EXPECT_THROW(run_with({-1, 0}), BackendError);
+}
+
 }  // namespace
 }  // namespace rbee

@@ -29,7 +29,7 @@ void rotate(float* head, const Rope& rope, int position) {
 
 // The pages of one sequence in one layer of the cache.
 struct KvView {
-  RefBackend::KvLayer& layer;
+  RefBackend::StateLayer& layer;
   std::span<const std::int32_t> pages;
 
   float* key(int position, int kv_head) const {
@@ -139,15 +139,16 @@ Tensor RefOps::gated(const Tensor& x, const Linear& gate, const Linear& up, Acti
 
 Tensor RefOps::attend(const Tensor& qkv, const AttentionParams& params, const Batch& batch,
                       int state_layer) {
-  if (state_layer < 0 || static_cast<std::size_t>(state_layer) >= kv_.size()) {
-    throw BackendError("ref: no such state layer");
+  if (state_layer < 0 || static_cast<std::size_t>(state_layer) >= state_.size() ||
+      state_[static_cast<std::size_t>(state_layer)].slot_floats > 0) {
+    throw BackendError("ref: no such layer of keys and values");
   }
   const int q_cols = params.n_heads * params.head_dim;
   const int kv_cols = params.n_kv_heads * params.head_dim;
   const Tensor out = make(qkv.rows, q_cols);
   for (int s = 0; s < batch.n_seqs(); ++s) {
     const auto index = static_cast<std::size_t>(s);
-    const KvView kv{kv_[static_cast<std::size_t>(state_layer)],
+    const KvView kv{state_[static_cast<std::size_t>(state_layer)],
                     batch.pages.subspan(static_cast<std::size_t>(batch.page_begin[index]))};
     const int begin = batch.seq_begin[index], end = batch.seq_begin[index + 1];
     for (int t = begin; t < end; ++t) {

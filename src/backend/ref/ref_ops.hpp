@@ -13,7 +13,7 @@ namespace rbee {
 
 class RefOps final : public Ops {
  public:
-  explicit RefOps(std::span<RefBackend::KvLayer> kv) : kv_(kv) {}
+  explicit RefOps(std::span<RefBackend::StateLayer> state) : state_(state) {}
 
   Tensor embed(const Weight& table, const Batch& batch, float scale) override;
   void add_positions(const Tensor& acc, const Weight& table, const Batch& batch) override;
@@ -31,6 +31,8 @@ class RefOps final : public Ops {
   void softcap(const Tensor& x, float cap) override;
   Tensor attend(const Tensor& qkv, const AttentionParams& params, const Batch& batch,
                 int state_layer) override;
+  Tensor short_conv(const Tensor& x, const ShortConv& conv, const Batch& batch,
+                    const SlotPart& state) override;
   Tensor take_rows(const Tensor& x, std::span<const std::int32_t> rows) override;
 
   std::size_t peak_bytes() const { return peak_; }
@@ -39,8 +41,10 @@ class RefOps final : public Ops {
   std::size_t mark() override { return arena_.size(); }
   void release(std::size_t mark) override;
   Tensor make(int rows, int cols);
+  // The state of sequence seq, floats values of it; zeroed when the step begins at position 0.
+  float* slot(const Batch& batch, int seq, const SlotPart& part, std::size_t floats);
 
-  std::span<RefBackend::KvLayer> kv_;
+  std::span<RefBackend::StateLayer> state_;
   std::vector<std::vector<float>> arena_;  // one block for each tensor, in the order they were made
   std::size_t used_ = 0;
   std::size_t peak_ = 0;

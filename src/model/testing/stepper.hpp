@@ -1,5 +1,5 @@
 // Stepper: runs a model step by step without the engine, for tests. Page tables are made by hand;
-// pages are handed out in a scattered order, and given back by reset.
+// pages and slots are handed out in a scattered order, and given back by reset.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -19,6 +19,7 @@ class Stepper {
  public:
   struct Sequence {
     std::vector<std::int32_t> pages;
+    int slot = -1;  // from its first step on, where the model has recurrent layers
     int length = 0;
   };
   // Tokens that one sequence adds in a step.
@@ -27,18 +28,25 @@ class Stepper {
     std::span<const std::int32_t> tokens;
   };
 
-  // Allocates the backend's state.
-  Stepper(Backend& backend, const Model& model, int n_pages) : backend_(backend), model_(model) {
-    backend.allocate_state(model.info().state, n_pages, 0);
-    for (int step = 0; step < 2; ++step) {  // odd pages are handed out before even ones
-      for (int page = step; page < n_pages; page += 2) free_.push_back(page);
-    }
+  static constexpr int kSlots = 8;
+
+  // Allocates the backend's state: pages and slots, as far as the model has use for them.
+  Stepper(Backend& backend, const Model& model, int n_pages)
+      : backend_(backend),
+        model_(model),
+        recurrent_(backend.slot_bytes(model.info().state) > 0),
+        free_(scattered(backend.page_bytes(model.info().state) > 0 ? n_pages : 0)),
+        free_slots_(scattered(recurrent_ ? kSlots : 0)),
+        paged_(!free_.empty()) {
+    backend.allocate_state(model.info().state, static_cast<int>(free_.size()),
+                           static_cast<int>(free_slots_.size()));
   }
 
   // One step over all pieces: the logits of every token, piece by piece. Stops a test that runs
-  // out of pages with std::out_of_range.
+  // out of pages or slots with std::out_of_range.
   std::vector<Logits> step(std::span<const Piece> pieces) {
-    std::vector<std::int32_t> tokens, positions, seq_begin{0}, kv_len, pages, page_begin{0}, rows;
+    std::vector<std::int32_t> tokens, positions, seq_begin{0}, kv_len, pages, page_begin{0}, slots,
+        rows;
     for (const Piece& piece : pieces) {
       for (const std::int32_t token : piece.tokens) {
         rows.push_back(static_cast<std::int32_t>(tokens.size()));
@@ -50,8 +58,9 @@ class Stepper {
       kv_len.push_back(piece.sequence->length);
       pages.insert(pages.end(), piece.sequence->pages.begin(), piece.sequence->pages.end());
       page_begin.push_back(static_cast<std::int32_t>(pages.size()));
+      if (recurrent_) slots.push_back(piece.sequence->slot);
     }
-    const Batch batch{tokens, positions, seq_begin, kv_len, pages, page_begin, {}, rows};
+    const Batch batch{tokens, positions, seq_begin, kv_len, pages, page_begin, slots, rows};
     const auto values =
         backend_.run(batch, [&](Ops& ops, const Batch& b) { return model_.forward(ops, b); });
     return split(values, pieces);
@@ -71,12 +80,26 @@ class Stepper {
 
   void reset(Sequence& sequence) {
     free_.insert(free_.end(), sequence.pages.begin(), sequence.pages.end());
+    if (sequence.slot >= 0) free_slots_.push_back(sequence.slot);
     sequence = {};
   }
 
  private:
+  // 0 .. n - 1; from the end odd ones come before even ones.
+  static std::vector<std::int32_t> scattered(int n) {
+    std::vector<std::int32_t> ids;
+    for (int step = 0; step < 2; ++step) {
+      for (int id = step; id < n; id += 2) ids.push_back(id);
+    }
+    return ids;
+  }
+
   void grow(Sequence& sequence) {
-    while (static_cast<int>(sequence.pages.size()) * kPageTokens < sequence.length) {
+    if (recurrent_ && sequence.slot < 0) {
+      sequence.slot = free_slots_.at(free_slots_.size() - 1);
+      free_slots_.pop_back();
+    }
+    while (paged_ && static_cast<int>(sequence.pages.size()) * kPageTokens < sequence.length) {
       sequence.pages.push_back(free_.at(free_.size() - 1));
       free_.pop_back();
     }
@@ -96,7 +119,10 @@ class Stepper {
 
   Backend& backend_;
   const Model& model_;
+  bool recurrent_;
   std::vector<std::int32_t> free_;
+  std::vector<std::int32_t> free_slots_;
+  bool paged_;
 };
 
 }  // namespace rbee::testing
