@@ -57,6 +57,17 @@ struct AttentionParams {
                       // and has no value (Xiao et al., 2023, arXiv:2309.17453)
 };
 
+// Causal attention over one row a token, a latent and a rotated part, that is the key of every head
+// and, without the rotated part, its value: the absorbed form of multi-head latent attention
+// (DeepSeek-V2, 2024, arXiv:2405.04434), whose heads differ in their queries only.
+struct LatentAttention {
+  int n_heads = 0;
+  int latent_dim = 0;
+  int rope_dim = 0;
+  float scale = 0;  // multiplies q·k
+  Rope rope{};      // of the rotated part: dims is rope_dim, or 0
+};
+
 // Normalisation of each head of a row for itself.
 struct HeadNorm {
   enum class Kind : std::uint8_t {
@@ -122,6 +133,11 @@ class Ops {
   // acc += x · weightᵀ (+ bias). acc must not overlap x.
   virtual void linear_add(const Tensor& acc, const Tensor& x, const Linear& part) = 0;
 
+  // Each head's columns of x times its own weight; heads[h] is [rows, cols], the same shape for
+  // all. A head has cols + keep columns in x and rows + keep in the result, the last keep of them
+  // copied.
+  virtual Tensor linear_heads(const Tensor& x, std::span<const Weight> heads, int keep) = 0;
+
   // act(x · gateᵀ) ⊙ (x · upᵀ): the first half of a gated MLP (Shazeer, 2020, arXiv:2002.05202).
   virtual Tensor gated(const Tensor& x, const Linear& gate, const Linear& up, Activation act) = 0;
 
@@ -144,6 +160,12 @@ class Ops {
   // from before position 0 are zeros.
   virtual Tensor short_conv(const Tensor& x, const ShortConv& conv, const Batch& batch,
                             const SlotPart& state) = 0;
+
+  // q is [T, n_heads * (latent_dim + rope_dim)], kv [T, latent_dim + rope_dim]: each head's query
+  // in latent space and the token's latent, with their parts to rotate behind them. Rotates, stores
+  // kv, and returns [T, n_heads * latent_dim]: for each head the weighted sum of the latents.
+  virtual Tensor attend_latent(const Tensor& q, const Tensor& kv, const LatentAttention& params,
+                               const Batch& batch, int state_layer) = 0;
 
   // [rows.size(), x.cols]: a copy of these rows of x. All rows in order give x itself.
   virtual Tensor take_rows(const Tensor& x, std::span<const std::int32_t> rows) = 0;

@@ -16,11 +16,19 @@ struct PagedKv {
   int window = 0;  // keys a query can see, itself included; 0: all
 };
 
+// One row for each token, shared by all heads: the latent that their keys and values are made of,
+// and the part of the keys that is rotated (multi-head latent attention; DeepSeek-V2, 2024,
+// arXiv:2405.04434). Grows by pages.
+struct PagedLatent {
+  int latent_dim = 0;
+  int rope_dim = 0;
+};
+
 // A fixed number of bytes per sequence, whatever its length.
 struct Recurrent {
   std::size_t bytes = 0;
 };
 
-using LayerState = std::variant<PagedKv, Recurrent>;
+using LayerState = std::variant<PagedKv, PagedLatent, Recurrent>;
 
 }  // namespace rbee

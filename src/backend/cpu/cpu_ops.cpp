@@ -22,8 +22,10 @@ CpuOps::CpuOps(Worker worker, Isa isa, const KvCache& cache)
       matmul_(matmul_kernels(isa)),
       vector_(vector_kernels(isa)),
       recurrent_(recurrent_kernels(isa)),
+      attention_kernels_(attention_kernels(isa)),
+      latent_kernels_(latent_kernels(isa)),
       cache_(cache),
-      attention_(attention_kernels(isa), vector_) {}
+      attention_(attention_kernels_) {}
 
 void CpuOps::begin_step() {
   worker_.begin_step();
@@ -160,15 +162,6 @@ Tensor CpuOps::gated(const Tensor& x, const Linear& gate, const Linear& up, Acti
                        element_function(act), out};
   worker_.before({p.gate.x.range, p.up.x.range}, {Range::of(out)});
   multiply_gated(worker_, matmul_, vector_, p);
-  return out;
-}
-
-Tensor CpuOps::attend(const Tensor& qkv, const AttentionParams& params, const Batch& batch,
-                      int state_layer) {
-  const KvLayer& layer = cache_.layer(state_layer);
-  const Tensor out = shared_tensor(qkv.rows, params.n_heads * params.head_dim);
-  const RopeTable rope = ropes_.get(worker_, params.rope, batch);
-  attention_.run(worker_, {qkv, out, params, batch, layer, rope});
   return out;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "backend/cpu/attend.hpp"
+#include "backend/cpu/kernels/latent.hpp"
 #include "backend/cpu/kernels/matmul.hpp"
 #include "backend/cpu/kernels/recurrent.hpp"
 #include "backend/cpu/kernels/vector.hpp"
@@ -32,6 +33,7 @@ class CpuOps final : public Ops {
   void norm_heads(const Tensor& x, int heads, const HeadNorm& norm) override;
   Tensor linear(const Tensor& x, std::span<const Linear> parts) override;
   void linear_add(const Tensor& acc, const Tensor& x, const Linear& part) override;
+  Tensor linear_heads(const Tensor& x, std::span<const Weight> heads, int keep) override;
   Tensor gated(const Tensor& x, const Linear& gate, const Linear& up, Activation act) override;
   void activate(const Tensor& x, Activation act) override;
   void add(const Tensor& acc, const Tensor& x) override;
@@ -43,6 +45,8 @@ class CpuOps final : public Ops {
                 int state_layer) override;
   Tensor short_conv(const Tensor& x, const ShortConv& conv, const Batch& batch,
                     const SlotPart& state) override;
+  Tensor attend_latent(const Tensor& q, const Tensor& kv, const LatentAttention& params,
+                       const Batch& batch, int state_layer) override;
   Tensor take_rows(const Tensor& x, std::span<const std::int32_t> rows) override;
 
   std::size_t most_scratch() const noexcept;  // bytes of own memory, of shared memory on worker 0
@@ -93,6 +97,8 @@ class CpuOps final : public Ops {
   const MatmulKernels& matmul_;
   const VectorKernels& vector_;
   const RecurrentKernels& recurrent_;
+  const AttentionKernels& attention_kernels_;
+  const LatentKernels& latent_kernels_;
   const KvCache& cache_;
   Attention attention_;
   RopeTables ropes_;

@@ -4,17 +4,40 @@
 #include <variant>
 
 #include "backend/backend.hpp"
+#include "backend/cpu/kernels/latent.hpp"
 
 namespace rbee::cpu {
 namespace {
 
-std::size_t head_page_bytes(const PagedKv& kv, KvStore store) {
-  return key_bytes(store, kv.head_dim) + value_bytes(store, kv.head_dim);
+// Pages of a layer: so many heads of so many bytes.
+struct PageSize {
+  int heads = 0;
+  std::size_t head_bytes = 0;
+
+  std::size_t bytes() const { return static_cast<std::size_t>(heads) * head_bytes; }
+};
+
+PageSize page_size(const LayerState& layer, KvStore store) {
+  if (const auto* kv = std::get_if<PagedKv>(&layer)) {
+    return {kv->n_kv_heads, key_bytes(store, kv->head_dim) + value_bytes(store, kv->head_dim)};
+  }
+  if (const auto* latent = std::get_if<PagedLatent>(&layer)) {
+    return {1, latent_page_bytes(store, latent_padded(latent->latent_dim + latent->rope_dim))};
+  }
+  return {};
 }
 
-std::size_t layer_page_bytes(const LayerState& layer, KvStore store) {
-  const auto* kv = std::get_if<PagedKv>(&layer);
-  return kv ? static_cast<std::size_t>(kv->n_kv_heads) * head_page_bytes(*kv, store) : 0;
+void check_shape(const LayerState& layer) {
+  if (const auto* kv = std::get_if<PagedKv>(&layer)) {
+    if (kv->head_dim > 0 && kv->head_dim % 2 == 0 && kv->n_kv_heads > 0) return;
+    throw BackendError("attention needs heads of an even size, found " +
+                       std::to_string(kv->n_kv_heads) + " of " + std::to_string(kv->head_dim));
+  }
+  if (const auto* latent = std::get_if<PagedLatent>(&layer)) {
+    if (latent->latent_dim > 0 && latent->rope_dim >= 0) return;
+    throw BackendError("attention needs latents, found " + std::to_string(latent->latent_dim) +
+                       " + " + std::to_string(latent->rope_dim));
+  }
 }
 
 std::size_t layer_slot_bytes(const LayerState& layer) {
@@ -26,7 +49,7 @@ std::size_t layer_slot_bytes(const LayerState& layer) {
 
 std::size_t kv_page_bytes(std::span<const LayerState> layers, KvStore store) {
   std::size_t bytes = 0;
-  for (const LayerState& layer : layers) bytes += layer_page_bytes(layer, store);
+  for (const LayerState& layer : layers) bytes += page_size(layer, store).bytes();
   return bytes;
 }
 
@@ -53,16 +76,11 @@ KvCache::KvCache(std::span<const LayerState> layers, KvStore store, int n_pages,
   for (const LayerState& layer : layers) {
     KvLayer& added = layers_.emplace_back();
     SlotLayer& slotted = slots_.emplace_back();
-    if (const auto* kv = std::get_if<PagedKv>(&layer)) {
-      if (kv->head_dim <= 0 || kv->head_dim % 2 != 0 || kv->n_kv_heads <= 0) {
-        throw BackendError("attention needs heads of an even size, found " +
-                           std::to_string(kv->n_kv_heads) + " of " + std::to_string(kv->head_dim));
-      }
-      added = {{}, *kv, store, n_pages, head_page_bytes(*kv, store)};
-    }
-    const std::size_t size =
-        layer_page_bytes(layer, store) * pages + layer_slot_bytes(layer) * slots;
+    check_shape(layer);
+    const PageSize page = page_size(layer, store);
+    added = {{}, layer, store, n_pages, page.heads, page.head_bytes};
     slotted.slot_bytes = layer_slot_bytes(layer);
+    const std::size_t size = page.bytes() * pages + slotted.slot_bytes * slots;
     (slotted.slot_bytes > 0 ? slotted.memory : added.memory) = rest.first(size);
     rest = rest.subspan(size);
   }

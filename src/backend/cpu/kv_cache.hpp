@@ -1,4 +1,4 @@
-// KvCache: the keys and values of all layers, in pages, and the recurrent slots.
+// KvCache: the keys and values, or latents, of all layers, in pages, and the recurrent slots.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -13,17 +13,19 @@ namespace rbee::cpu {
 
 static_assert(kPageTokens == kKeyBlock);
 
-// One layer: [n_pages][n_kv_heads] pages as in kernels/attention.hpp.
+// One layer: [n_pages][heads] pages as in kernels/attention.hpp, or of one head as in
+// kernels/latent.hpp.
 struct KvLayer {
   std::span<std::byte> memory{};
-  PagedKv shape{};
+  LayerState shape{};
   KvStore store = KvStore::f32;
   int n_pages = 0;
+  int heads = 0;
   std::size_t head_bytes = 0;  // of a page of one head
 
-  std::byte* page(int page, int kv_head) const noexcept {
-    const auto index = static_cast<std::size_t>(page) * static_cast<std::size_t>(shape.n_kv_heads) +
-                       static_cast<std::size_t>(kv_head);
+  std::byte* page(int page, int head) const noexcept {
+    const auto index = static_cast<std::size_t>(page) * static_cast<std::size_t>(heads) +
+                       static_cast<std::size_t>(head);
     return memory.data() + index * head_bytes;
   }
 };
@@ -47,7 +49,7 @@ class KvCache {
   // Zeroed memory. Throws BackendError, with numbers, when it lacks, and for an odd head_dim.
   KvCache(std::span<const LayerState> layers, KvStore store, int n_pages, int n_slots);
 
-  // Throws BackendError when layer number state_layer keeps no keys and values.
+  // Throws BackendError when layer number state_layer has no pages.
   const KvLayer& layer(int state_layer) const;
   // Throws BackendError when layer number state_layer has no slots of at least floats values.
   const SlotLayer& slots(int state_layer, std::size_t floats) const;

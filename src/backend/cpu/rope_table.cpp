@@ -30,6 +30,14 @@ void fill_row(const Rope& rope, int position, float* cos_row, float* sin_row) {
 
 }  // namespace
 
+void rotate(const VectorKernels& vector, const Rope& rope, const RopeTable& table,
+            const RopeHead& head, const float* x, float* out) {
+  const float* cos = table.values;
+  if (cos) cos += static_cast<std::ptrdiff_t>(head.token) * 2 * rope.dims;
+  vector.rotate(x, cos, cos ? cos + rope.dims : nullptr, rope.dims,
+                rope.pairing == RopePairing::adjacent, head.n, out);
+}
+
 RopeTable RopeTables::get(Worker& worker, const Rope& rope, const Batch& batch) {
   if (rope.dims == 0) return {};
   for (const Entry& entry : tables_) {

@@ -3,6 +3,7 @@
 #pragma once
 #include <vector>
 
+#include "backend/cpu/kernels/vector.hpp"
 #include "backend/cpu/worker.hpp"
 #include "backend/ops.hpp"
 #include "core/batch.hpp"
@@ -15,6 +16,14 @@ struct RopeTable {
   const float* values = nullptr;
   Range range{};
 };
+
+// The head of n values of a token, rotated. out must not overlap it.
+struct RopeHead {
+  int token;
+  int n;
+};
+void rotate(const VectorKernels& vector, const Rope& rope, const RopeTable& table,
+            const RopeHead& head, const float* x, float* out);
 
 class RopeTables {
  public:

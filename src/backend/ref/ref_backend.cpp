@@ -15,9 +15,16 @@ namespace {
 
 [[noreturn]] void broken(const std::string& what) { throw BackendError("ref: " + what); }
 
-std::size_t kv_floats_per_page(const PagedKv& shape) {
-  return std::size_t{kPageTokens} * 2 * static_cast<std::size_t>(shape.n_kv_heads) *
-         static_cast<std::size_t>(shape.head_dim);
+// Floats of a page; 0 for a layer without pages.
+std::size_t floats_per_page(const LayerState& layer) {
+  std::size_t per_token = 0;
+  if (const auto* kv = std::get_if<PagedKv>(&layer)) {
+    per_token =
+        2 * static_cast<std::size_t>(kv->n_kv_heads) * static_cast<std::size_t>(kv->head_dim);
+  } else if (const auto* latent = std::get_if<PagedLatent>(&layer)) {
+    per_token = static_cast<std::size_t>(latent->latent_dim + latent->rope_dim);
+  }
+  return std::size_t{kPageTokens} * per_token;
 }
 
 void check_slots(const Batch& batch, int n_slots) {
@@ -88,11 +95,7 @@ std::size_t RefBackend::packed_bytes(DType type, int rows, int cols) const {
 
 std::size_t RefBackend::page_bytes(std::span<const LayerState> layers) const {
   std::size_t bytes = 0;
-  for (const LayerState& layer : layers) {
-    if (const auto* kv = std::get_if<PagedKv>(&layer)) {
-      bytes += kv_floats_per_page(*kv) * sizeof(float);
-    }
-  }
+  for (const LayerState& layer : layers) bytes += floats_per_page(layer) * sizeof(float);
   return bytes;
 }
 
@@ -108,16 +111,15 @@ void RefBackend::allocate_state(std::span<const LayerState> layers, int n_pages,
   state_.clear();
   for (const LayerState& layer : layers) {
     StateLayer& added = state_.emplace_back();
-    std::size_t floats = 0;
-    if (const auto* kv = std::get_if<PagedKv>(&layer)) {
-      added.shape = *kv;
-      added.n_pages = n_pages;
-      floats = kv_floats_per_page(*kv) * static_cast<std::size_t>(n_pages);
-    } else {
-      added.slot_floats = std::get<Recurrent>(layer).bytes / sizeof(float);
+    added.shape = layer;
+    std::size_t floats = floats_per_page(layer) * static_cast<std::size_t>(n_pages);
+    if (const auto* recurrent = std::get_if<Recurrent>(&layer)) {
+      added.slot_floats = recurrent->bytes / sizeof(float);
       added.n_slots = n_slots;
       if (added.slot_floats == 0) broken("a recurrent layer keeps nothing");
       floats = added.slot_floats * static_cast<std::size_t>(n_slots);
+    } else {
+      added.n_pages = n_pages;
     }
     added.data.reset(static_cast<float*>(std::calloc(floats, sizeof(float))));
     if (added.data == nullptr) broken("not enough memory for the state");

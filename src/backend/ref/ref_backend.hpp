@@ -35,9 +35,10 @@ class RefBackend final : public Backend {
     void operator()(float* memory) const noexcept { std::free(memory); }
   };
   // The f32 state of one layer: a cache [n_pages][kPageTokens][2][n_kv_heads][head_dim], keys
-  // before values, or slots [n_slots][slot_floats].
+  // before values, or [n_pages][kPageTokens][latent_dim + rope_dim], or slots
+  // [n_slots][slot_floats].
   struct StateLayer {
-    PagedKv shape{};  // no heads: slots
+    LayerState shape{};
     int n_pages = 0;
     std::size_t slot_floats = 0;  // 0: a cache
     int n_slots = 0;

@@ -56,6 +56,22 @@ inline void matrix_product(const Tensor& out, const Tensor& x, const Linear& par
   }
 }
 
+// Rotates one head in place.
+inline void rotate(float* head, const Rope& rope, int position) {
+  const auto inv_freq = vector_values(rope.inv_freq);
+  for (int j = 0; j < rope.dims / 2; ++j) {
+    const float angle = static_cast<float>(position) * inv_freq[static_cast<std::size_t>(j)];
+    const float c = std::cos(angle) * rope.scale;
+    const float s = std::sin(angle) * rope.scale;
+    const bool half = rope.pairing == RopePairing::half;
+    float& a = head[half ? j : 2 * j];
+    float& b = head[half ? j + rope.dims / 2 : 2 * j + 1];
+    const float a0 = a;
+    a = a0 * c - b * s;
+    b = b * c + a0 * s;
+  }
+}
+
 inline float activate(float x, Activation act) {
   switch (act) {
     case Activation::identity:

@@ -11,25 +11,10 @@ using namespace ref;
 
 namespace {
 
-// Rotates one head in place.
-void rotate(float* head, const Rope& rope, int position) {
-  const auto inv_freq = vector_values(rope.inv_freq);
-  for (int j = 0; j < rope.dims / 2; ++j) {
-    const float angle = static_cast<float>(position) * inv_freq[static_cast<std::size_t>(j)];
-    const float c = std::cos(angle) * rope.scale;
-    const float s = std::sin(angle) * rope.scale;
-    const bool half = rope.pairing == RopePairing::half;
-    float& a = head[half ? j : 2 * j];
-    float& b = head[half ? j + rope.dims / 2 : 2 * j + 1];
-    const float a0 = a;
-    a = a0 * c - b * s;
-    b = b * c + a0 * s;
-  }
-}
-
 // The pages of one sequence in one layer of the cache.
 struct KvView {
   RefBackend::StateLayer& layer;
+  const PagedKv& shape;
   std::span<const std::int32_t> pages;
 
   float* key(int position, int kv_head) const {
@@ -37,12 +22,11 @@ struct KvView {
     if (page < 0 || page >= layer.n_pages) throw BackendError("ref: no such page");
     const std::ptrdiff_t token =
         static_cast<std::ptrdiff_t>(page) * kPageTokens + position % kPageTokens;
-    const std::ptrdiff_t head = token * 2 * layer.shape.n_kv_heads + kv_head;
-    return layer.data.get() + head * layer.shape.head_dim;
+    const std::ptrdiff_t head = token * 2 * shape.n_kv_heads + kv_head;
+    return layer.data.get() + head * shape.head_dim;
   }
   float* value(int position, int kv_head) const {
-    return key(position, kv_head) +
-           static_cast<std::ptrdiff_t>(layer.shape.n_kv_heads) * layer.shape.head_dim;
+    return key(position, kv_head) + static_cast<std::ptrdiff_t>(shape.n_kv_heads) * shape.head_dim;
   }
 };
 
@@ -139,16 +123,13 @@ Tensor RefOps::gated(const Tensor& x, const Linear& gate, const Linear& up, Acti
 
 Tensor RefOps::attend(const Tensor& qkv, const AttentionParams& params, const Batch& batch,
                       int state_layer) {
-  if (state_layer < 0 || static_cast<std::size_t>(state_layer) >= state_.size() ||
-      state_[static_cast<std::size_t>(state_layer)].slot_floats > 0) {
-    throw BackendError("ref: no such layer of keys and values");
-  }
+  RefBackend::StateLayer& layer = layer_of<PagedKv>(state_layer);
   const int q_cols = params.n_heads * params.head_dim;
   const int kv_cols = params.n_kv_heads * params.head_dim;
   const Tensor out = make(qkv.rows, q_cols);
   for (int s = 0; s < batch.n_seqs(); ++s) {
     const auto index = static_cast<std::size_t>(s);
-    const KvView kv{state_[static_cast<std::size_t>(state_layer)],
+    const KvView kv{layer, std::get<PagedKv>(layer.shape),
                     batch.pages.subspan(static_cast<std::size_t>(batch.page_begin[index]))};
     const int begin = batch.seq_begin[index], end = batch.seq_begin[index + 1];
     for (int t = begin; t < end; ++t) {

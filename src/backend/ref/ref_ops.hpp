@@ -22,6 +22,7 @@ class RefOps final : public Ops {
   void norm_heads(const Tensor& x, int heads, const HeadNorm& norm) override;
   Tensor linear(const Tensor& x, std::span<const Linear> parts) override;
   void linear_add(const Tensor& acc, const Tensor& x, const Linear& part) override;
+  Tensor linear_heads(const Tensor& x, std::span<const Weight> heads, int keep) override;
   Tensor gated(const Tensor& x, const Linear& gate, const Linear& up, Activation act) override;
   void activate(const Tensor& x, Activation act) override;
   void add(const Tensor& acc, const Tensor& x) override;
@@ -33,6 +34,8 @@ class RefOps final : public Ops {
                 int state_layer) override;
   Tensor short_conv(const Tensor& x, const ShortConv& conv, const Batch& batch,
                     const SlotPart& state) override;
+  Tensor attend_latent(const Tensor& q, const Tensor& kv, const LatentAttention& params,
+                       const Batch& batch, int state_layer) override;
   Tensor take_rows(const Tensor& x, std::span<const std::int32_t> rows) override;
 
   std::size_t peak_bytes() const { return peak_; }
@@ -41,6 +44,15 @@ class RefOps final : public Ops {
   std::size_t mark() override { return arena_.size(); }
   void release(std::size_t mark) override;
   Tensor make(int rows, int cols);
+  // Layer number state_layer, which must keep a Kind.
+  template <class Kind>
+  RefBackend::StateLayer& layer_of(int state_layer) {
+    if (state_layer < 0 || static_cast<std::size_t>(state_layer) >= state_.size() ||
+        !std::holds_alternative<Kind>(state_[static_cast<std::size_t>(state_layer)].shape)) {
+      throw BackendError("ref: no such layer of state");
+    }
+    return state_[static_cast<std::size_t>(state_layer)];
+  }
   // The state of sequence seq, floats values of it; zeroed when the step begins at position 0.
   float* slot(const Batch& batch, int seq, const SlotPart& part, std::size_t floats);
 

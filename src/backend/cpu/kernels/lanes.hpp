@@ -52,6 +52,23 @@ RBEE_LANES float sum(Lanes v) {
   s = _mm_add_ps(s, _mm_movehl_ps(s, s));
   return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
 }
+// Lane i is the sum of v[i].
+RBEE_LANES Lanes sums(const Lanes (&v)[kLanes]) {
+  Lanes quarters[4];  // in each quarter: what that quarter of four vectors adds up to
+  for (int i = 0; i < 4; ++i) {
+    const Lanes* w = v + 4 * i;
+    const __m512d a =
+        _mm512_castps_pd(_mm512_unpacklo_ps(w[0], w[1]) + _mm512_unpackhi_ps(w[0], w[1]));
+    const __m512d b =
+        _mm512_castps_pd(_mm512_unpacklo_ps(w[2], w[3]) + _mm512_unpackhi_ps(w[2], w[3]));
+    quarters[i] =
+        _mm512_castpd_ps(_mm512_unpacklo_pd(a, b)) + _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+  }
+  const auto fold = [](Lanes a, Lanes b) {
+    return _mm512_shuffle_f32x4(a, b, 0x88) + _mm512_shuffle_f32x4(a, b, 0xDD);
+  };
+  return fold(fold(quarters[0], quarters[1]), fold(quarters[2], quarters[3]));
+}
 RBEE_LANES float largest(Lanes v) {
   const __m256 w = _mm256_max_ps(_mm512_castps512_ps256(v), upper(v));
   __m128 s = _mm_max_ps(_mm256_castps256_ps128(w), _mm256_extractf128_ps(w, 1));
@@ -95,6 +112,12 @@ RBEE_LANES float sum(Lanes v) {
   s = _mm_add_ps(s, _mm_movehl_ps(s, s));
   return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
 }
+// Lane i is the sum of v[i].
+RBEE_LANES Lanes sums(const Lanes (&v)[kLanes]) {
+  const Lanes a = _mm256_hadd_ps(_mm256_hadd_ps(v[0], v[1]), _mm256_hadd_ps(v[2], v[3]));
+  const Lanes b = _mm256_hadd_ps(_mm256_hadd_ps(v[4], v[5]), _mm256_hadd_ps(v[6], v[7]));
+  return _mm256_permute2f128_ps(a, b, 0x20) + _mm256_permute2f128_ps(a, b, 0x31);
+}
 RBEE_LANES float largest(Lanes v) {
   __m128 s = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
   s = _mm_max_ps(s, _mm_movehl_ps(s, s));
@@ -136,6 +159,12 @@ RBEE_LANES Lanes scale_by_power(Lanes v, Lanes n) {
 RBEE_LANES float sum(Lanes v) {
   const __m128 s = _mm_add_ps(v, _mm_movehl_ps(v, v));
   return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
+}
+// Lane i is the sum of v[i].
+RBEE_LANES Lanes sums(const Lanes (&v)[kLanes]) {
+  const Lanes a = _mm_unpacklo_ps(v[0], v[1]) + _mm_unpackhi_ps(v[0], v[1]);
+  const Lanes b = _mm_unpacklo_ps(v[2], v[3]) + _mm_unpackhi_ps(v[2], v[3]);
+  return _mm_movelh_ps(a, b) + _mm_movehl_ps(b, a);
 }
 RBEE_LANES float largest(Lanes v) {
   const __m128 s = _mm_max_ps(v, _mm_movehl_ps(v, v));
