@@ -32,7 +32,7 @@ Json type_histogram(const Checkpoint& checkpoint) {
     std::int64_t n = 1;
     for (const std::int64_t d : tensor.shape) n *= d;
     ++count.tensors, count.parameters += n;
-    count.bytes += static_cast<std::int64_t>(tensor.bytes.size());
+    count.bytes += static_cast<std::int64_t>(tensor.file_bytes());
   }
   Json json = Json::object();
   for (const auto& [name, c] : counts)

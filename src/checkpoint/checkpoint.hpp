@@ -27,13 +27,20 @@ struct Key {
   std::string_view gguf;
 };
 
+class EncodedMatrix;  // checkpoint/encoded_matrix.hpp
+
 // One tensor of the checkpoint, in file layout.
 struct TensorInfo {
   std::string name;
   DType type = DType::f32;
   std::vector<std::int64_t> shape;   // torch order: rows before columns (GGUF's ne reversed)
-  std::span<const std::byte> bytes;  // exactly the tensor; no alignment promised
+  std::span<const std::byte> bytes;  // exactly the tensor; no alignment promised. Empty if encoded
   std::string file;                  // for error messages
+  // Where the files hold it in another layout than that of type: makes it (see TensorData).
+  std::shared_ptr<const EncodedMatrix> encoded{};
+  std::size_t encoded_bytes = 0;  // that the files spend on it then
+
+  std::size_t file_bytes() const noexcept { return encoded ? encoded_bytes : bytes.size(); }
 };
 
 // A tensor that is there, but of a type that nothing here computes with (integer position ids,

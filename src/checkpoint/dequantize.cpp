@@ -5,7 +5,9 @@
 #include <cstring>
 
 #include "checkpoint/codebook_blocks.hpp"
+#include "checkpoint/codebooks.hpp"
 #include "checkpoint/float16.hpp"
+#include "checkpoint/float8.hpp"
 #include "checkpoint/quant_blocks.hpp"
 
 namespace rbee {
@@ -166,6 +168,33 @@ void decode_codebook_blocks(DType type, std::span<const std::byte> row, std::spa
   }
 }
 
+void decode(const BlockF8& b, float* out) {
+  for (int i = 0; i < 32; ++i) out[i] = b.d * e4m3_to_float(b.qs[i]);
+}
+
+void decode(const BlockInt4& b, float* out) {
+  for (int i = 0; i < 16; ++i) {
+    out[i] = b.d * static_cast<float>((b.qs[i] & 15) - 8) + b.m;
+    out[i + 16] = b.d * static_cast<float>((b.qs[i] >> 4) - 8) + b.m;
+  }
+}
+
+void decode(const BlockInt8& b, float* out) {
+  for (int i = 0; i < 32; ++i) out[i] = b.d * static_cast<float>(b.qs[i]) + b.m;
+}
+
+// A block of a type whose codes stand in a table.
+template <const std::array<float, 16>& codebook>
+struct TableBlock : BlockCodebook4 {};
+
+template <const std::array<float, 16>& codebook>
+void decode(const TableBlock<codebook>& b, float* out) {
+  for (int i = 0; i < 16; ++i) {
+    out[i] = b.d * codebook[b.qs[i] & 15];
+    out[i + 16] = b.d * codebook[b.qs[i] >> 4];
+  }
+}
+
 template <class Block>
 void decode_blocks(std::span<const std::byte> row, std::span<float> out) {
   const std::size_t count = row.size() / sizeof(Block);
@@ -228,6 +257,16 @@ void dequantize_row(DType type, std::span<const std::byte> row, std::span<float>
       return decode_blocks<BlockIq4Nl>(row, out);
     case DType::iq4_xs:
       return decode_codebook_blocks(type, row, out);
+    case DType::f8_e4m3:
+      return decode_blocks<BlockF8>(row, out);
+    case DType::int4:
+      return decode_blocks<BlockInt4>(row, out);
+    case DType::int8:
+      return decode_blocks<BlockInt8>(row, out);
+    case DType::nf4:
+      return decode_blocks<TableBlock<kNf4>>(row, out);
+    case DType::fp4:
+      return decode_blocks<TableBlock<kFp4>>(row, out);
   }
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/mapped_file.hpp"
 #include "checkpoint/float16.hpp"
+#include "checkpoint/float8.hpp"
 #include "checkpoint/quant_blocks.hpp"
 
 namespace rbee {
@@ -47,10 +48,53 @@ TEST(Float16, EveryValueIsExact) {
   }
 }
 
+// Every half comes back; numbers between two halves go to the nearer one, or to the even one.
+TEST(Float16, RoundsToNearestEven) {
+  for (std::uint32_t i = 0; i < 0x10000; ++i) {
+    const auto bits = static_cast<std::uint16_t>(i);
+    const float value = f16_to_float(bits);
+    if (std::isnan(value)) {
+      ASSERT_TRUE(std::isnan(f16_to_float(float_to_f16(value))));
+      continue;
+    }
+    ASSERT_EQ(float_to_f16(value), bits) << i;
+    const std::uint16_t next = static_cast<std::uint16_t>(bits + 1);
+    if ((bits & 0x7fff) >= 0x7bff) continue;
+    const float above = f16_to_float(next);
+    const float middle = (value + above) / 2;
+    ASSERT_EQ(float_to_f16(middle), bits % 2 == 0 ? bits : next) << i;
+    ASSERT_EQ(float_to_f16(std::nextafter(middle, above)), next) << i;
+    ASSERT_EQ(float_to_f16(std::nextafter(middle, value)), bits) << i;
+  }
+  EXPECT_EQ(float_to_f16(65519.0f), 0x7bff);
+  EXPECT_EQ(float_to_f16(65520.0f), 0x7c00);
+  EXPECT_EQ(float_to_f16(-1e30f), 0xfc00);
+  EXPECT_EQ(float_to_f16(1e-30f), 0);
+}
+
+TEST(Float8, HasTheValuesOfItsDefinition) {
+  for (unsigned i = 0; i < 256; ++i) {
+    const float found = e4m3_to_float(static_cast<std::uint8_t>(i));
+    const unsigned exponent = i >> 3 & 15, mantissa = i & 7;
+    if (exponent == 15 && mantissa == 7) {
+      EXPECT_TRUE(std::isnan(found));
+      continue;
+    }
+    const double magnitude = exponent == 0
+                                 ? std::ldexp(mantissa, -9)
+                                 : std::ldexp(8 + mantissa, static_cast<int>(exponent) - 10);
+    EXPECT_EQ(static_cast<double>(found), i < 128 ? magnitude : -magnitude) << i;
+  }
+  EXPECT_EQ(e4m3_to_float(0x7e), 448);
+  EXPECT_EQ(e8m0_to_float(127), 1);
+  EXPECT_EQ(e8m0_to_float(0), std::ldexp(1.0f, -127));
+  EXPECT_TRUE(std::isnan(e8m0_to_float(255)));
+}
+
 TEST(Dequantize, EqualsTheReferenceOnRandomBlocks) {
   int types = 0;
   for (const DType type : all_dtypes()) {
-    if (!info(type).quantised || type == DType::q8_k) continue;
+    if (!info(type).quantised || !is_gguf_type(type) || type == DType::q8_k) continue;
     const std::string stem = RBEE_TEST_DATA "/checkpoint/quants/" + std::string(info(type).name);
     SCOPED_TRACE(stem);
     const MappedFile blocks(stem + ".blocks");

@@ -21,4 +21,20 @@ inline float f16_to_float(std::uint16_t bits) noexcept {
   return std::bit_cast<float>(sign | ((rest + ((127u - 15u) << 10)) << 13));
 }
 
+// Rounded to nearest even; too large numbers become infinite.
+inline std::uint16_t float_to_f16(float value) noexcept {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const std::uint32_t sign = bits >> 16 & 0x8000u;
+  const std::uint32_t rest = bits & 0x7fffffffu;
+  if (rest > 0x7f800000u) return static_cast<std::uint16_t>(sign | 0x7e00u);
+  if (rest >= 0x477ff000u) return static_cast<std::uint16_t>(sign | 0x7c00u);
+  if (rest < 0x38800000u) {
+    // Adding 1/2 leaves the subnormal's digits, rounded, in the last bits.
+    const float shifted = std::bit_cast<float>(rest) + 0.5f;
+    return static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(shifted) - 0x3f000000u));
+  }
+  const std::uint32_t rounded = rest + 0xfffu + (rest >> 13 & 1u);
+  return static_cast<std::uint16_t>(sign | ((rounded >> 13) - ((127u - 15u) << 10)));
+}
+
 }  // namespace rbee

@@ -94,6 +94,31 @@ struct BlockIq4Xs {  // 8 sub-blocks of 32: y = d (scale - 32) table[q]
   std::uint8_t qs[128];      // 16 bytes a sub-block, each as Q4_0
 };
 
+// Blocks of our own, in no file: what the encodings of safetensors repositories are brought to. 32
+// elements each; nibbles as in Q4_0. Their d and m are float.
+
+struct BlockF8 {  // y = d e4m3(q), see float8.hpp
+  float d;
+  std::uint8_t qs[32];
+};
+
+struct BlockInt4 {  // y = d (q - 8) + m
+  float d, m;
+  std::uint8_t qs[16];
+};
+
+struct BlockInt8 {  // y = d q + m
+  float d, m;
+  std::int8_t qs[32];
+};
+
+struct BlockCodebook4 {  // NF4 and FP4: y = d codebook[q], see codebooks.hpp
+  float d;
+  std::uint8_t qs[16];
+};
+
+static_assert(sizeof(BlockF8) == 36 && sizeof(BlockInt4) == 24);
+static_assert(sizeof(BlockInt8) == 40 && sizeof(BlockCodebook4) == 20);
 static_assert(sizeof(BlockQ40) == 18 && sizeof(BlockQ41) == 20);
 static_assert(sizeof(BlockQ50) == 22 && sizeof(BlockQ51) == 24 && sizeof(BlockQ80) == 34);
 static_assert(sizeof(BlockQ2K) == 84 && sizeof(BlockQ3K) == 110 && sizeof(BlockQ4K) == 144);

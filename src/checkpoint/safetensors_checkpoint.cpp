@@ -8,6 +8,7 @@
 #include "base/load_error.hpp"
 #include "checkpoint/describe.hpp"
 #include "checkpoint/hf_config.hpp"
+#include "checkpoint/safetensors_encodings.hpp"
 #include "checkpoint/safetensors_file.hpp"
 
 namespace rbee {
@@ -60,29 +61,54 @@ Sources find_sources(const Path& path) {
   return out;
 }
 
-struct Tensors {
-  std::vector<TensorInfo> known;
-  std::vector<OpaqueTensor> opaque;
-};
-
-void append(std::vector<SafetensorsTensor> from, const std::string& file, Tensors& to) {
+void append(std::vector<SafetensorsTensor> from, const std::string& file,
+            std::vector<StoredTensor>& to) {
   for (SafetensorsTensor& tensor : from) {
-    if (tensor.type) {
-      to.known.push_back(
-          {std::move(tensor.name), *tensor.type, std::move(tensor.shape), tensor.bytes, file});
-    } else {
-      to.opaque.push_back({std::move(tensor.name), std::move(tensor.dtype), std::move(tensor.shape),
-                           tensor.bytes.size(), file});
-    }
+    to.push_back({std::move(tensor.name), std::move(tensor.dtype), tensor.type,
+                  std::move(tensor.shape), tensor.bytes, file});
   }
 }
 
-// Each tensor of the index must be in the file that the index names. A tensor that the index leaves
-// out does no harm.
-void check_index(const Sources& sources, const Path& folder, const TensorTable& table) {
+// Null without one.
+const Json* quantisation_of(const Json& config) {
+  for (const char* key : {"quantization_config", "compression_config"}) {
+    const auto at = config.find(key);
+    if (at != config.end() && at->is_object()) return &*at;
+  }
+  return nullptr;
+}
+
+// Encoded matrices as one tensor each; the others as they are.
+TensorTable make_table(std::vector<StoredTensor> stored, const Json* quantisation) {
+  std::vector<TensorInfo> known = decode_encodings(quantisation, stored);
+  std::vector<OpaqueTensor> opaque;
+  for (StoredTensor& tensor : stored) {
+    if (tensor.type) {
+      TensorInfo& info = known.emplace_back();
+      info.name = std::move(tensor.name);
+      info.type = *tensor.type;
+      info.shape = std::move(tensor.shape);
+      info.bytes = tensor.bytes;
+      info.file = std::move(tensor.file);
+    } else {
+      opaque.push_back({std::move(tensor.name), std::move(tensor.dtype), std::move(tensor.shape),
+                        tensor.bytes.size(), std::move(tensor.file)});
+    }
+  }
+  return {std::move(known), std::move(opaque)};
+}
+
+// No name may occur twice. Each tensor of the index must be in the file that the index names. A
+// tensor that the index leaves out does no harm.
+void check_index(const Sources& sources, const Path& folder,
+                 const std::vector<StoredTensor>& stored) {
   std::map<std::string_view, std::string_view> file_of;
-  for (const TensorInfo& tensor : table.tensors()) file_of[tensor.name] = tensor.file;
-  for (const OpaqueTensor& tensor : table.opaque()) file_of[tensor.name] = tensor.file;
+  for (const StoredTensor& tensor : stored) {
+    const auto [at, added] = file_of.try_emplace(tensor.name, tensor.file);
+    if (added) continue;
+    throw LoadError(tensor.file, "tensor " + in_quotes(tensor.name), "one of that name",
+                    "another in " + std::string(at->second));
+  }
   for (const auto& [tensor, shard] : sources.index) {
     const auto at = file_of.find(tensor);
     const std::string expected = (folder / shard).string();
@@ -114,15 +140,17 @@ SafetensorsCheckpoint::SafetensorsCheckpoint(Path path) : path_(std::move(path))
   const Path config_file = config_path(path_);
   config_ = std::make_unique<const Json>(read_hf_config(config_file));
   architecture_ = hf_architecture(config_file.string(), *config_);
+  const Json* quantisation = quantisation_of(*config_);
+  check_quantisation(config_file.string(), quantisation);
   const Sources sources = find_sources(path_);
   refuse_duplicates(sources);
-  Tensors tensors;
+  std::vector<StoredTensor> stored;
   for (const Path& file : sources.files) {
     maps_.emplace_back(file);
-    append(read_safetensors(file.string(), maps_.back().bytes()), file.string(), tensors);
+    append(read_safetensors(file.string(), maps_.back().bytes()), file.string(), stored);
   }
-  table_ = TensorTable(std::move(tensors.known), std::move(tensors.opaque));
-  check_index(sources, path_, table_);
+  check_index(sources, path_, stored);
+  table_ = make_table(std::move(stored), quantisation);
 }
 
 SafetensorsCheckpoint::~SafetensorsCheckpoint() = default;

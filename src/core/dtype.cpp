@@ -14,13 +14,16 @@ constexpr std::array kInfo{
     DTypeInfo{"Q4_K", 256, 144, true},   DTypeInfo{"Q5_K", 256, 176, true},
     DTypeInfo{"Q6_K", 256, 210, true},   DTypeInfo{"Q8_K", 256, 292, true},
     DTypeInfo{"MXFP4", 32, 17, true},    DTypeInfo{"IQ4_NL", 32, 18, true},
-    DTypeInfo{"IQ4_XS", 256, 136, true},
+    DTypeInfo{"IQ4_XS", 256, 136, true}, DTypeInfo{"F8_E4M3", 32, 36, true},
+    DTypeInfo{"INT4", 32, 24, true},     DTypeInfo{"INT8", 32, 40, true},
+    DTypeInfo{"NF4", 32, 20, true},      DTypeInfo{"FP4", 32, 20, true},
 };
 
-constexpr std::array kAll{DType::f32,    DType::f16,   DType::bf16, DType::q4_0, DType::q4_1,
-                          DType::q5_0,   DType::q5_1,  DType::q8_0, DType::q2_k, DType::q3_k,
-                          DType::q4_k,   DType::q5_k,  DType::q6_k, DType::q8_k, DType::mxfp4,
-                          DType::iq4_nl, DType::iq4_xs};
+constexpr std::array kAll{DType::f32,    DType::f16,    DType::bf16,    DType::q4_0, DType::q4_1,
+                          DType::q5_0,   DType::q5_1,   DType::q8_0,    DType::q2_k, DType::q3_k,
+                          DType::q4_k,   DType::q5_k,   DType::q6_k,    DType::q8_k, DType::mxfp4,
+                          DType::iq4_nl, DType::iq4_xs, DType::f8_e4m3, DType::int4, DType::int8,
+                          DType::nf4,    DType::fp4};
 static_assert(kAll.size() == kInfo.size());
 
 }  // namespace

@@ -26,7 +26,16 @@ enum class DType : std::uint8_t {
   mxfp4,
   iq4_nl,
   iq4_xs,
+  // Blocks of 32 with float32 scales, made from the encodings of safetensors repositories.
+  f8_e4m3,
+  int4,
+  int8,
+  nf4,
+  fp4,
 };
+
+// Whether GGUF files can hold the type; the others exist in memory only.
+constexpr bool is_gguf_type(DType type) noexcept { return type < DType::f8_e4m3; }
 
 struct DTypeInfo {
   std::string_view name;    // "Q4_K": the GGUF spelling

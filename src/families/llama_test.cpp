@@ -364,7 +364,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{R"({"partial_rotary_factor": 0.1})", "rotat"},
         BadConfig{R"({"architectures": ["MistralForCausalLM"], "sliding_window": 0})",
                   "sliding_window"},
-        BadConfig{R"({"quantization_config": {"quant_method": "gptq"}})", "gptq"},
+        BadConfig{R"({"quantization_config": {"quant_method": "hqq"}})", "hqq"},
         BadConfig{R"({"architectures": ["LamaForCausalLM"]})", "nearest: LlamaForCausalLM"}));
 
 TEST(LlamaErrors, GgufKeysAreChecked) {

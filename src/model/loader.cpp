@@ -13,6 +13,7 @@
 #include "base/mapped_file.hpp"
 #include "checkpoint/dequantize.hpp"
 #include "checkpoint/describe.hpp"
+#include "checkpoint/tensor_data.hpp"
 
 namespace rbee {
 namespace {
@@ -73,11 +74,12 @@ void expect_shape(const TensorInfo& info, std::span<const std::int64_t> expected
 
 // The rows of a matrix that a weight wants, one after the other; contiguous ones stay where they
 // are.
-std::span<const std::byte> gathered(const TensorInfo& info, std::span<const std::int32_t> rows,
+std::span<const std::byte> gathered(std::span<const std::byte> bytes, std::size_t file_rows,
+                                    std::span<const std::int32_t> rows,
                                     std::vector<std::byte>& copy) {
-  const std::size_t width = info.bytes.size() / static_cast<std::size_t>(info.shape[0]);
+  const std::size_t width = bytes.size() / file_rows;
   const auto row = [&](std::int32_t r) {
-    return info.bytes.subspan(static_cast<std::size_t>(r) * width, width);
+    return bytes.subspan(static_cast<std::size_t>(r) * width, width);
   };
   bool contiguous = true;
   for (std::size_t i = 1; i < rows.size(); ++i) contiguous &= rows[i] == rows[i - 1] + 1;
@@ -108,7 +110,7 @@ std::vector<float> decode(const TensorInfo& info) {
   std::size_t count = 1;  // at most eight a byte: the checkpoint has compared it with the bytes
   for (const std::int64_t extent : info.shape) count *= static_cast<std::size_t>(extent);
   std::vector<float> values(count);
-  if (count > 0) dequantize_row(info.type, info.bytes, values);
+  if (count > 0) dequantize_row(info.type, TensorData(info).bytes(), values);
   return values;
 }
 
@@ -161,7 +163,7 @@ Loader::Loader(const Checkpoint& checkpoint, Backend* backend)
     : checkpoint_(checkpoint), backend_(backend) {
   const int n_layers = decoder_layers(checkpoint);
   for (const TensorInfo& info : checkpoint.tensors()) {
-    if (!is_ignored(info.name, n_layers)) total_bytes_ += info.bytes.size();
+    if (!is_ignored(info.name, n_layers)) total_bytes_ += info.file_bytes();
   }
 }
 
@@ -186,7 +188,7 @@ const TensorInfo* Loader::use(const Name& name, int layer) {
     std::size_t count = 1;
     for (const std::int64_t extent : found->shape) count *= static_cast<std::size_t>(extent);
     parameters_ += count;
-    used_bytes_ += found->bytes.size();
+    used_bytes_ += found->file_bytes();
   }
   return found;
 }
@@ -200,7 +202,8 @@ void Loader::missing(const Name& name, int layer, const std::string& expected) c
 
 Weight Loader::pack(const HostMatrix& matrix) {
   if (backend_ == nullptr) {
-    packed_bytes_ += matrix.bytes.size();
+    packed_bytes_ += static_cast<std::size_t>(matrix.rows) *
+                     row_bytes(matrix.type, static_cast<std::size_t>(matrix.cols));
     return {&kPresent, matrix.type, matrix.rows, matrix.cols};
   }
   packed_bytes_ += backend_->packed_bytes(matrix.type, matrix.rows, matrix.cols);
@@ -216,15 +219,17 @@ Weight Loader::maybe_matrix(const Name& name, int rows, int cols, int layer, con
   } else {
     expect_shape(*info, std::array<std::int64_t, 2>{file_rows, cols});
   }
+  if (backend_ == nullptr) return pack({{}, info->type, rows, cols, info->name});
+  const TensorData data(*info);
   std::vector<std::byte> copy;
-  std::span<const std::byte> bytes = info->bytes;
+  std::span<const std::byte> bytes = data.bytes();
   if (stored.transposed) {
-    if (backend_ != nullptr) bytes = copy = transposed(*info);
+    bytes = copy = transposed(*info);
   } else if (!stored.rows.empty()) {
-    bytes = gathered(*info, stored.rows, copy);
+    bytes = gathered(bytes, static_cast<std::size_t>(file_rows), stored.rows, copy);
   }
   const Weight weight = pack({bytes, info->type, rows, cols, info->name});
-  if (backend_ != nullptr) MappedFile::release(info->bytes);
+  MappedFile::release(info->bytes);
   if (progress_) progress_(used_bytes_, total_bytes_);
   return weight;
 }

@@ -38,7 +38,6 @@ constexpr Key kEps{"rms_norm_eps|norm_eps|layer_norm_eps|layer_norm_epsilon|norm
 constexpr Key kAttentionBias{"attention_bias", ""};
 constexpr Key kMlpBias{"mlp_bias", ""};
 constexpr Key kActivation{"hidden_activation|hidden_act|activation_function|activation", ""};
-constexpr Key kQuantisation{"quantization_config.quant_method", ""};
 
 // A default stands for a key that config.json leaves out; GGUF files hold all of them.
 std::optional<int> fallback(const Checkpoint& checkpoint, int value) {
@@ -136,9 +135,6 @@ void read_heads(const Checkpoint& checkpoint, const DecoderDefaults& defaults,
 }  // namespace
 
 DecoderConfig DecoderConfig::read(const Checkpoint& checkpoint, const DecoderDefaults& defaults) {
-  if (const auto method = checkpoint.string(kQuantisation)) {
-    bad_value(checkpoint, kQuantisation, "weights in F32, F16 or BF16", in_quotes(*method));
-  }
   DecoderConfig config;
   config.layers = count(checkpoint, kLayers, kMaxLayers);
   config.hidden = count(checkpoint, kHidden, kMaxExtent);

@@ -12,7 +12,9 @@ constexpr ActType kWithBf16 = ActType::f32;
 
 ActType act_type(PanelType type) {
   if (type == PanelType::bf16) return kWithBf16;
-  return type < PanelType::bf16 ? ActType::f32 : ActType::q8;
+  const bool exact = type < PanelType::bf16 || type == PanelType::f8_e4m3 ||
+                     type == PanelType::nf4 || type == PanelType::fp4;
+  return exact ? ActType::f32 : ActType::q8;
 }
 
 const TileKernels& tile_kernels(PanelType type) {
@@ -51,6 +53,16 @@ const TileKernels& tile_kernels(PanelType type) {
       return kTilesIq4Nl;
     case PanelType::iq4_xs:
       return kTilesIq4Xs;
+    case PanelType::f8_e4m3:
+      return kTilesF8;
+    case PanelType::int4:
+      return kTilesInt4;
+    case PanelType::int8:
+      return kTilesInt8;
+    case PanelType::nf4:
+      return kTilesNf4;
+    case PanelType::fp4:
+      return kTilesFp4;
   }
   return kTilesF32;
 }

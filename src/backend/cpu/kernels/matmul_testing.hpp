@@ -30,15 +30,16 @@ class Buffer {
 };
 
 inline constexpr PanelType kAllPanelTypes[] = {
-    PanelType::f32,    PanelType::f16,   PanelType::bf16, PanelType::q4_0, PanelType::q4_1,
-    PanelType::q5_0,   PanelType::q5_1,  PanelType::q8_0, PanelType::q2_k, PanelType::q3_k,
-    PanelType::q4_k,   PanelType::q5_k,  PanelType::q6_k, PanelType::q8_k, PanelType::mxfp4,
-    PanelType::iq4_nl, PanelType::iq4_xs};
+    PanelType::f32,    PanelType::f16,    PanelType::bf16,    PanelType::q4_0, PanelType::q4_1,
+    PanelType::q5_0,   PanelType::q5_1,   PanelType::q8_0,    PanelType::q2_k, PanelType::q3_k,
+    PanelType::q4_k,   PanelType::q5_k,   PanelType::q6_k,    PanelType::q8_k, PanelType::mxfp4,
+    PanelType::iq4_nl, PanelType::iq4_xs, PanelType::f8_e4m3, PanelType::int4, PanelType::int8,
+    PanelType::nf4,    PanelType::fp4};
 
 // By PanelType.
-inline constexpr const char* kTypeNames[] = {"f32",  "f16",  "bf16",  "q4_0",   "q4_1",  "q5_0",
-                                             "q5_1", "q8_0", "q2_k",  "q3_k",   "q4_k",  "q5_k",
-                                             "q6_k", "q8_k", "mxfp4", "iq4_nl", "iq4_xs"};
+inline constexpr const char* kTypeNames[] = {
+    "f32",  "f16",  "bf16", "q4_0",  "q4_1",   "q5_0",   "q5_1",    "q8_0", "q2_k", "q3_k", "q4_k",
+    "q5_k", "q6_k", "q8_k", "mxfp4", "iq4_nl", "iq4_xs", "f8_e4m3", "int4", "int8", "nf4",  "fp4"};
 static_assert(std::size(kTypeNames) == kPanelTypes && std::size(kAllPanelTypes) == kPanelTypes);
 
 inline int block_values(PanelType type) { return block_layout(type).values; }
@@ -65,11 +66,13 @@ inline std::vector<std::byte> random_file_rows(PanelType type, int rows, int col
       }
     }
   };
-  const auto put_floats = [&](std::size_t block) {
+  const auto put_floats = [&](std::size_t block, std::initializer_list<std::size_t> offsets = {0}) {
     std::normal_distribution<float> normal;
     for (std::size_t begin = 0; begin < bytes; begin += block) {
-      const float value = normal(rng);
-      std::memcpy(data.data() + begin, &value, 4);
+      for (const std::size_t offset : offsets) {
+        const float value = normal(rng);
+        std::memcpy(data.data() + begin + offset, &value, 4);
+      }
     }
   };
   switch (type) {
@@ -128,6 +131,22 @@ inline std::vector<std::byte> random_file_rows(PanelType type, int rows, int col
       break;
     case PanelType::iq4_xs:
       put_halves(136, {0});
+      break;
+    case PanelType::f8_e4m3:
+      for (std::byte& b : data) {  // no NaN
+        if ((b & std::byte{0x7F}) == std::byte{0x7F}) b = std::byte{5};
+      }
+      put_floats(36);
+      break;
+    case PanelType::int4:
+      put_floats(24, {0, 4});
+      break;
+    case PanelType::int8:
+      put_floats(40, {0, 4});
+      break;
+    case PanelType::nf4:
+    case PanelType::fp4:
+      put_floats(20);
       break;
   }
   return data;

@@ -33,6 +33,7 @@ extern const TileKernels kTilesF32, kTilesF16, kTilesBf16;
 extern const TileKernels kTilesQ40, kTilesQ41, kTilesQ50, kTilesQ51, kTilesQ80;
 extern const TileKernels kTilesQ2K, kTilesQ3K, kTilesQ4K, kTilesQ5K, kTilesQ6K, kTilesQ8K;
 extern const TileKernels kTilesMxfp4, kTilesIq4Nl, kTilesIq4Xs;
+extern const TileKernels kTilesF8, kTilesInt4, kTilesInt8, kTilesNf4, kTilesFp4;
 
 // Defined in convert_kernels.cpp; MatmulKernels says what they do.
 std::size_t act_bytes(ActType type, int n_tokens, int cols);

@@ -209,6 +209,39 @@ void pack_codebook(DType type, const std::uint8_t* src, std::uint8_t* dst, int r
   }
 }
 
+void put_float(std::uint8_t* dst, int row, const std::uint8_t* value) {
+  std::memcpy(dst + 4 * row, value, 4);
+}
+
+void pack_f8(const std::uint8_t* src, std::uint8_t* dst, int row) {
+  put_float(dst, row, src);
+  for (int k = 0; k < 32; ++k) dst[64 + kPanelRows * k + row] = src[4 + k];
+}
+
+void pack_int4(const std::uint8_t* src, std::uint8_t* dst, int row) {
+  Codes codes;
+  put_float(dst, row, src);
+  put_float(dst + 64, row, src + 4);
+  split_nibbles(src + 8, codes);
+  put_nibbles(dst + 128, row, codes);
+}
+
+void pack_int8(const std::uint8_t* src, std::uint8_t* dst, int row) {
+  put_float(dst, row, src);
+  put_float(dst + 64, row, src + 4);
+  put_bytes(dst + 128, row, src + 8);
+}
+
+void pack_pairs(const std::uint8_t* src, std::uint8_t* dst, int row) {
+  Codes codes;
+  put_float(dst, row, src);
+  split_nibbles(src + 4, codes);
+  for (int i = 0; i < 16; ++i) {
+    dst[64 + kPanelRows * i + row] =
+        static_cast<std::uint8_t>(codes[2 * i] | codes[2 * i + 1] << 4);
+  }
+}
+
 void pack_block(PanelType type, const std::uint8_t* src, std::uint8_t* dst, int row) {
   switch (type) {
     case PanelType::f32:
@@ -259,6 +292,19 @@ void pack_block(PanelType type, const std::uint8_t* src, std::uint8_t* dst, int 
       break;
     case PanelType::iq4_xs:
       pack_codebook(DType::iq4_xs, src, dst, row);
+      break;
+    case PanelType::f8_e4m3:
+      pack_f8(src, dst, row);
+      break;
+    case PanelType::int4:
+      pack_int4(src, dst, row);
+      break;
+    case PanelType::int8:
+      pack_int8(src, dst, row);
+      break;
+    case PanelType::nf4:
+    case PanelType::fp4:
+      pack_pairs(src, dst, row);
       break;
   }
 }

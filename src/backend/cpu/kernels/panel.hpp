@@ -34,6 +34,11 @@
 //   iq4_nl      per 32 k: d f16[16], nibbles                                             288
 //   iq4_xs      per 256 k: d f16[16], columns of 8 (signed scale), 8 x nibbles           2208
 // The codes of the last three are indices into tables of 16 numbers (quant_codes.hpp).
+//   f8_e4m3     per 32 k: d f32[16], then per k: u8[16]                                   576
+//   int4        per 32 k: d f32[16], m f32[16], nibbles                                   384
+//   int8        per 32 k: d f32[16], m f32[16], bytes (xor 0x80)                          640
+//   nf4, fp4    per 32 k: d f32[16], then per 2 k: u8[16], low 4 bits k, high 4 bits k + 1
+//                                                                                         320
 // Rows beyond the matrix are zero throughout, scales included. A panel is padded to 64 bytes.
 #pragma once
 #include <cstddef>
@@ -61,8 +66,14 @@ enum class PanelType : std::uint8_t {
   mxfp4,
   iq4_nl,
   iq4_xs,
+  // Types of no GGUF file come last, as in DType.
+  f8_e4m3,
+  int4,
+  int8,
+  nf4,
+  fp4,
 };
-constexpr int kPanelTypes = 17;
+constexpr int kPanelTypes = 22;
 
 // A packed matrix; a view. rows and cols are those of the matrix; data holds
 // ceil(rows / kPanelRows) panels of panel_bytes each and is aligned to 64 bytes.

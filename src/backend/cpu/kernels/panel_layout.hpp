@@ -35,6 +35,11 @@ inline constexpr std::array<BlockLayout, kPanelTypes> kBlockLayouts{{
     {32, 17, 272},     // mxfp4
     {32, 18, 288},     // iq4_nl
     {256, 136, 2208},  // iq4_xs
+    {32, 36, 576},     // f8_e4m3
+    {32, 24, 384},     // int4
+    {32, 40, 640},     // int8
+    {32, 20, 320},     // nf4
+    {32, 20, 320},     // fp4
 }};
 
 inline const BlockLayout& block_layout(PanelType type) noexcept {

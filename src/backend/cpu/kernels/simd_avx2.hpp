@@ -63,6 +63,20 @@ RBEE_INLINE Ints larger(Ints a, Ints b) { return _mm256_max_epi32(a, b); }
 RBEE_INLINE Ints load_bytes(const void* p) {
   return _mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p)));
 }
+// kLanes numbers of FP8 E4M3. As halves they are too small by 2^8; F16C reads subnormals whatever
+// the mode. NaN codes give numbers.
+RBEE_INLINE Floats load_e4m3(const void* p) {
+  const __m128i codes = _mm_cvtepu8_epi16(_mm_loadl_epi64(static_cast<const __m128i*>(p)));
+  const __m128i rest = _mm_slli_epi16(_mm_and_si128(codes, _mm_set1_epi16(0x7F)), 7);
+  const __m128i sign = _mm_slli_epi16(_mm_and_si128(codes, _mm_set1_epi16(0x80)), 8);
+  return _mm256_mul_ps(_mm256_cvtph_ps(_mm_or_si128(rest, sign)), _mm256_set1_ps(256.0F));
+}
+// What a table of 16 floats holds at indices below 16.
+RBEE_INLINE Floats look_up(Ints index, const float (&table)[16]) {
+  const Floats low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table), index);
+  const Floats high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table + 8), index);
+  return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(index, 28)));
+}
 // A table of 16 bytes, and what it holds at indices below 16.
 using Table = Ints;
 RBEE_INLINE Table load_table(const std::uint8_t* p) {

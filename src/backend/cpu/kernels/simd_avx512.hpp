@@ -59,6 +59,18 @@ RBEE_INLINE Ints larger(Ints a, Ints b) { return _mm512_max_epi32(a, b); }
 RBEE_INLINE Ints load_bytes(const void* p) {
   return _mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p)));
 }
+// kLanes numbers of FP8 E4M3. As halves they are too small by 2^8; F16C reads subnormals whatever
+// the mode. NaN codes give numbers.
+RBEE_INLINE Floats load_e4m3(const void* p) {
+  const __m256i codes = _mm256_cvtepu8_epi16(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+  const __m256i rest = _mm256_slli_epi16(_mm256_and_si256(codes, _mm256_set1_epi16(0x7F)), 7);
+  const __m256i sign = _mm256_slli_epi16(_mm256_and_si256(codes, _mm256_set1_epi16(0x80)), 8);
+  return _mm512_mul_ps(_mm512_cvtph_ps(_mm256_or_si256(rest, sign)), _mm512_set1_ps(256.0F));
+}
+// What a table of 16 floats holds at indices below 16.
+RBEE_INLINE Floats look_up(Ints index, const float (&table)[16]) {
+  return _mm512_permutexvar_ps(index, _mm512_loadu_ps(table));
+}
 // A table of 16 bytes, and what it holds at indices below 16.
 using Table = Ints;
 RBEE_INLINE Table load_table(const std::uint8_t* p) {

@@ -53,6 +53,22 @@ RBEE_INLINE Ints load_bytes(const void* p) {
   const Ints bytes = _mm_cvtsi32_si128(load_scalar<int>(p));
   return _mm_unpacklo_epi16(_mm_unpacklo_epi8(bytes, zero), zero);
 }
+// kLanes numbers of FP8 E4M3; NaN codes give numbers.
+RBEE_INLINE Floats load_e4m3(const void* p) {
+  const Ints codes = load_bytes(p);
+  const Ints rest = bit_and(codes, splat(0x7F));
+  const Ints normal = shift_left<20>(_mm_add_epi32(rest, splat(120U << 3)));
+  const Ints small = _mm_castps_si128(mul(to_floats(rest), _mm_set1_ps(0x1p-9F)));
+  const Ints is_small = _mm_cmplt_epi32(rest, splat(8));
+  return as_floats(
+      bit_or(shift_left<24>(bit_and(codes, splat(0x80))), select(is_small, small, normal)));
+}
+// What a table of 16 floats holds at indices below 16.
+RBEE_INLINE Floats look_up(Ints index, const float (&table)[16]) {
+  alignas(16) int at[4];
+  _mm_store_si128(reinterpret_cast<Ints*>(at), index);
+  return _mm_setr_ps(table[at[0]], table[at[1]], table[at[2]], table[at[3]]);
+}
 // A table of 16 bytes, and what it holds at indices below 16. SSE2 has no such instruction.
 using Table = const std::uint8_t*;
 RBEE_INLINE Table load_table(const std::uint8_t* p) { return p; }

@@ -1,3 +1,4 @@
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -5,6 +6,8 @@
 #include "backend/cpu/kernels/pack.hpp"
 #include "backend/cpu/kernels/panel_layout.hpp"
 #include "checkpoint/codebook_blocks.hpp"
+#include "checkpoint/codebooks.hpp"
+#include "checkpoint/float8.hpp"
 
 namespace rbee::cpu {
 namespace {
@@ -157,6 +160,35 @@ void unpack_codebook(DType type, const std::uint8_t* src, int row, float* out) {
   }
 }
 
+void unpack_f8(const std::uint8_t* src, int row, float* out) {
+  const float d = float_at(src, row);
+  for (int k = 0; k < 32; ++k) out[k] = d * e4m3_to_float(src[64 + kPanelRows * k + row]);
+}
+
+void unpack_int4(const std::uint8_t* src, int row, float* out) {
+  Codes codes;
+  add_nibbles(src + 128, row, codes);
+  const float d = float_at(src, row);
+  const float m = float_at(src + 64, row);
+  for (int k = 0; k < 32; ++k) out[k] = d * static_cast<float>(codes[k] - 8) + m;
+}
+
+void unpack_int8(const std::uint8_t* src, int row, float* out) {
+  unpack_bytes(src + 128, row, float_at(src, row), out);
+  const float m = float_at(src + 64, row);
+  for (int k = 0; k < 32; ++k) out[k] += m;
+}
+
+void unpack_pairs(const std::array<float, 16>& table, const std::uint8_t* src, int row,
+                  float* out) {
+  const float d = float_at(src, row);
+  for (int i = 0; i < 16; ++i) {
+    const std::uint8_t pair = src[64 + kPanelRows * i + row];
+    out[2 * i] = d * table[pair & 15];
+    out[2 * i + 1] = d * table[pair >> 4];
+  }
+}
+
 void unpack_block(PanelType type, const std::uint8_t* src, int row, float* out) {
   switch (type) {
     case PanelType::f32:
@@ -204,6 +236,21 @@ void unpack_block(PanelType type, const std::uint8_t* src, int row, float* out) 
       break;
     case PanelType::iq4_xs:
       unpack_codebook(DType::iq4_xs, src, row, out);
+      break;
+    case PanelType::f8_e4m3:
+      unpack_f8(src, row, out);
+      break;
+    case PanelType::int4:
+      unpack_int4(src, row, out);
+      break;
+    case PanelType::int8:
+      unpack_int8(src, row, out);
+      break;
+    case PanelType::nf4:
+      unpack_pairs(kNf4, src, row, out);
+      break;
+    case PanelType::fp4:
+      unpack_pairs(kFp4, src, row, out);
       break;
   }
 }

@@ -1,0 +1,190 @@
+// How quantised safetensors lay out their codes, as EncodedMatrix or as sources of AffineMatrix.
+// The shapes have been checked by whoever makes one of these.
+#pragma once
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "checkpoint/affine_encodings.hpp"
+#include "checkpoint/encoded_matrix.hpp"
+#include "checkpoint/float8.hpp"
+#include "checkpoint/quant_blocks.hpp"
+
+namespace rbee {
+
+// Scales of groups of columns, [rows or 1, groups].
+struct GroupScales {
+  std::vector<float> values;
+  std::size_t groups = 1;
+  bool by_row = true;
+
+  float at(std::size_t row, std::size_t group) const {
+    return values[(by_row ? row * groups : 0) + group];
+  }
+};
+
+// FP8 codes and a scale for each block of block_rows x block_cols.
+class Fp8Matrix final : public EncodedMatrix {
+ public:
+  struct Scales {
+    std::vector<float> values;
+    std::size_t block_rows, block_cols, across;
+  };
+  Fp8Matrix(std::span<const std::byte> codes, Scales scales, DType type, std::size_t cols)
+      : codes_(codes), scales_(std::move(scales)), type_(type), cols_(cols) {}
+
+  void rows(std::int64_t begin, std::int64_t n, std::span<std::byte> out) const override {
+    std::byte* at = out.data();
+    const auto first = static_cast<std::size_t>(begin);
+    for (std::size_t r = first; r < first + static_cast<std::size_t>(n); ++r) {
+      for (std::size_t k = 0; k < cols_; k += type_ == DType::f32 ? 1 : 32) at = write(r, k, at);
+    }
+  }
+
+ private:
+  float scale(std::size_t row, std::size_t k) const {
+    return scales_.values[row / scales_.block_rows * scales_.across + k / scales_.block_cols];
+  }
+
+  std::byte* write(std::size_t row, std::size_t k, std::byte* out) const {
+    const std::byte* codes = codes_.data() + row * cols_ + k;
+    if (type_ == DType::f32) {
+      const float value = scale(row, k) * e4m3_to_float(static_cast<std::uint8_t>(*codes));
+      std::memcpy(out, &value, sizeof value);
+      return out + sizeof value;
+    }
+    BlockF8 block{};
+    block.d = scale(row, k);
+    std::memcpy(block.qs, codes, sizeof block.qs);
+    std::memcpy(out, &block, sizeof block);
+    return out + sizeof block;
+  }
+
+  std::span<const std::byte> codes_;
+  Scales scales_;
+  DType type_;
+  std::size_t cols_;
+};
+
+// Field number i of a word of fields of so many bits, the lowest first.
+inline int field(int bits, std::uint32_t word, std::size_t i) noexcept {
+  return static_cast<int>(word >> (static_cast<std::size_t>(bits) * i) & ((1U << bits) - 1));
+}
+
+// compressed-tensors: codes of `bits` bits, from the lowest bit on, in words along the columns;
+// zero points packed the same way along the rows.
+struct PackedSource {
+  std::span<const std::byte> words;
+  std::size_t words_per_row;
+  int bits;
+  std::size_t group;
+  GroupScales scales;
+  std::span<const std::byte> zeros;  // empty: symmetric
+
+  std::size_t group_of(std::size_t k) const { return k / group; }
+  float scale(std::size_t row, std::size_t g) const { return scales.at(row, g); }
+  std::size_t per_word() const { return 32 / static_cast<std::size_t>(bits); }
+  int code(std::size_t row, std::size_t k) const {
+    return field(bits, word_at(words, row * words_per_row + k / per_word()), k % per_word());
+  }
+  int zero(std::size_t row, std::size_t g) const {
+    if (zeros.empty()) return 1 << (bits - 1);
+    return field(bits, word_at(zeros, row / per_word() * scales.groups + g), row % per_word());
+  }
+};
+
+// GPTQ: words run down the input axis, zero points along the output axis; both are transposed here.
+struct GptqSource {
+  std::span<const std::byte> words;
+  std::span<const std::byte> zeros;
+  std::size_t rows;
+  int bits;
+  int zero_offset;  // 1 in the first version of the format
+  std::size_t group;
+  std::vector<std::uint32_t> groups;  // of each column; empty: k / group
+  std::vector<float> scales;          // [groups, rows]
+
+  std::size_t group_of(std::size_t k) const { return groups.empty() ? k / group : groups[k]; }
+  float scale(std::size_t row, std::size_t g) const { return scales[g * rows + row]; }
+  std::size_t per_word() const { return 32 / static_cast<std::size_t>(bits); }
+  int code(std::size_t row, std::size_t k) const {
+    return field(bits, word_at(words, k / per_word() * rows + row), k % per_word());
+  }
+  int zero(std::size_t row, std::size_t g) const {
+    return zero_offset + field(bits, word_at(zeros, g * (rows / per_word()) + row / per_word()),
+                               row % per_word());
+  }
+};
+
+// AWQ: words run along the output axis, their nibbles in an order of its own.
+struct AwqSource {
+  std::span<const std::byte> words;
+  std::span<const std::byte> zeros;
+  std::size_t rows;
+  std::size_t group;
+  std::vector<float> scales;  // [groups, rows]
+
+  std::size_t group_of(std::size_t k) const { return k / group; }
+  float scale(std::size_t row, std::size_t g) const { return scales[g * rows + row]; }
+  int nibble(std::span<const std::byte> from, std::size_t line, std::size_t row) const {
+    constexpr std::array<unsigned, 8> kPlace{0, 4, 1, 5, 2, 6, 3, 7};
+    return static_cast<int>(word_at(from, line * (rows / 8) + row / 8) >> 4 * kPlace[row % 8] & 15);
+  }
+  int code(std::size_t row, std::size_t k) const { return nibble(words, k, row); }
+  int zero(std::size_t row, std::size_t g) const { return nibble(zeros, g, row); }
+};
+
+// Signed bytes row by row.
+struct ByteSource {
+  std::span<const std::byte> codes;
+  std::size_t cols;
+  GroupScales scales;
+
+  std::size_t group_of(std::size_t) const { return 0; }
+  float scale(std::size_t row, std::size_t g) const { return scales.at(row, g); }
+  int code(std::size_t row, std::size_t k) const {
+    return static_cast<std::int8_t>(codes[row * cols + k]) + 128;
+  }
+  int zero(std::size_t, std::size_t) const { return 128; }
+};
+
+// bitsandbytes: nibbles of the flattened matrix, the high one first, and a scale for each run of
+// `run` elements.
+class Codebook4Matrix final : public EncodedMatrix {
+ public:
+  Codebook4Matrix(std::span<const std::byte> codes, std::vector<float> scales, std::size_t run,
+                  DType type, std::size_t cols)
+      : codes_(codes), scales_(std::move(scales)), run_(run), type_(type), cols_(cols) {}
+
+  void rows(std::int64_t begin, std::int64_t n, std::span<std::byte> out) const override {
+    std::byte* at = out.data();
+    const std::size_t first = static_cast<std::size_t>(begin) * cols_;
+    for (std::size_t i = first; i < first + static_cast<std::size_t>(n) * cols_; i += 32) {
+      BlockCodebook4 block{};
+      block.d = scales_[i / run_];
+      for (std::size_t j = 0; j < 16; ++j) {
+        block.qs[j] = static_cast<std::uint8_t>(code(i + j) | code(i + j + 16) << 4);
+      }
+      std::memcpy(at, &block, sizeof block);
+      at += sizeof block;
+    }
+  }
+
+ private:
+  int code(std::size_t i) const {
+    const auto byte = static_cast<int>(codes_[i / 2]);
+    return i % 2 == 0 ? byte >> 4 : byte & 15;
+  }
+
+  std::span<const std::byte> codes_;
+  std::vector<float> scales_;
+  std::size_t run_;
+  DType type_;
+  std::size_t cols_;
+};
+
+}  // namespace rbee
