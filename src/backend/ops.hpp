@@ -14,22 +14,12 @@
 #include <cstdint>
 #include <span>
 
+#include "backend/activation.hpp"
+#include "backend/moe.hpp"
 #include "core/batch.hpp"
 #include "core/tensor.hpp"
 
 namespace rbee {
-
-// relu_squared: max(x, 0)² (So et al., 2021, arXiv:2109.08668).
-enum class Activation : std::uint8_t {
-  identity,
-  silu,
-  gelu_tanh,
-  gelu_erf,
-  relu,
-  relu_squared,
-  sigmoid,
-  tanh,
-};
 
 // Which elements of a head rotate together: j with j + dims/2 (half), or 2j with 2j + 1 (adjacent).
 enum class RopePairing : std::uint8_t { half, adjacent };
@@ -140,6 +130,10 @@ class Ops {
 
   // act(x · gateᵀ) ⊙ (x · upᵀ): the first half of a gated MLP (Shazeer, 2020, arXiv:2002.05202).
   virtual Tensor gated(const Tensor& x, const Linear& gate, const Linear& up, Activation act) = 0;
+
+  // acc += moe(x) (moe.hpp; Shazeer et al., 2017, arXiv:1701.06538). Routing is part of it, so that
+  // nothing leaves the device. acc must not overlap x.
+  virtual void moe_add(const Tensor& acc, const Tensor& x, const MoeParams& params) = 0;
 
   // In place, element by element. x must not overlap acc.
   virtual void activate(const Tensor& x, Activation act) = 0;  // x = act(x)

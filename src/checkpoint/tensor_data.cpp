@@ -4,12 +4,18 @@
 
 namespace rbee {
 
-TensorData::TensorData(const TensorInfo& info) : bytes_(info.bytes) {
-  if (info.encoded == nullptr) return;
-  const std::int64_t rows = info.shape.front();
+TensorData::TensorData(const TensorInfo& info, int i, int n) {
+  if (info.encoded == nullptr) {
+    const std::size_t size = info.bytes.size() / static_cast<std::size_t>(n);
+    bytes_ = info.bytes.subspan(static_cast<std::size_t>(i) * size, size);
+    return;
+  }
+  std::int64_t rows = 1;
+  for (std::size_t side = 0; side + 1 < info.shape.size(); ++side) rows *= info.shape[side];
+  rows /= n;
   made_.resize(static_cast<std::size_t>(rows) *
                row_bytes(info.type, static_cast<std::size_t>(info.shape.back())));
-  info.encoded->rows(0, rows, made_);
+  info.encoded->rows(rows * i, rows, made_);
   bytes_ = made_;
 }
 

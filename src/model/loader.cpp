@@ -11,9 +11,9 @@
 
 #include "base/load_error.hpp"
 #include "base/mapped_file.hpp"
-#include "checkpoint/dequantize.hpp"
 #include "checkpoint/describe.hpp"
 #include "checkpoint/tensor_data.hpp"
+#include "model/tensor_values.hpp"
 
 namespace rbee {
 namespace {
@@ -62,58 +62,6 @@ std::string_view spelling(const Name& name, Format format) {
   return format == Format::gguf ? name.gguf : name.hf;
 }
 
-std::string tensor_field(std::string_view name) { return "tensor " + in_quotes(name); }
-
-std::string shape_of(std::span<const std::int64_t> shape) { return "shape " + shape_text(shape); }
-
-void expect_shape(const TensorInfo& info, std::span<const std::int64_t> expected) {
-  if (!std::equal(info.shape.begin(), info.shape.end(), expected.begin(), expected.end())) {
-    throw LoadError(info.file, tensor_field(info.name), shape_of(expected), shape_of(info.shape));
-  }
-}
-
-// The rows of a matrix that a weight wants, one after the other; contiguous ones stay where they
-// are.
-std::span<const std::byte> gathered(std::span<const std::byte> bytes, std::size_t file_rows,
-                                    std::span<const std::int32_t> rows,
-                                    std::vector<std::byte>& copy) {
-  const std::size_t width = bytes.size() / file_rows;
-  const auto row = [&](std::int32_t r) {
-    return bytes.subspan(static_cast<std::size_t>(r) * width, width);
-  };
-  bool contiguous = true;
-  for (std::size_t i = 1; i < rows.size(); ++i) contiguous &= rows[i] == rows[i - 1] + 1;
-  if (contiguous) return {row(rows.front()).data(), rows.size() * width};
-  copy.reserve(rows.size() * width);
-  for (const std::int32_t r : rows) copy.insert(copy.end(), row(r).begin(), row(r).end());
-  return copy;
-}
-
-std::vector<std::byte> transposed(const TensorInfo& info) {
-  const DTypeInfo& type = rbee::info(info.type);
-  if (type.quantised) {
-    throw LoadError(info.file, tensor_field(info.name), "F32, F16 or BF16, to be transposed",
-                    std::string(type.name));
-  }
-  const std::size_t size = type.block_bytes, rows = static_cast<std::size_t>(info.shape[0]),
-                    cols = static_cast<std::size_t>(info.shape[1]);
-  std::vector<std::byte> out(info.bytes.size());
-  for (std::size_t r = 0; r < rows; ++r) {
-    for (std::size_t c = 0; c < cols; ++c) {
-      std::copy_n(&info.bytes[(r * cols + c) * size], size, &out[(c * rows + r) * size]);
-    }
-  }
-  return out;
-}
-
-std::vector<float> decode(const TensorInfo& info) {
-  std::size_t count = 1;  // at most eight a byte: the checkpoint has compared it with the bytes
-  for (const std::int64_t extent : info.shape) count *= static_cast<std::size_t>(extent);
-  std::vector<float> values(count);
-  if (count > 0) dequantize_row(info.type, TensorData(info).bytes(), values);
-  return values;
-}
-
 // The number after "layers." or "blk.", or -1.
 int layer_of(std::string_view name) {
   for (const std::string_view marker : {"layers.", "blk."}) {
@@ -156,6 +104,12 @@ Stored Stored::range(int file_rows, int begin, int count) {
   Stored stored{.rows = std::vector<std::int32_t>(static_cast<std::size_t>(count)),
                 .file_rows = file_rows};
   std::iota(stored.rows.begin(), stored.rows.end(), begin);
+  return stored;
+}
+
+Stored Stored::every(int file_rows, int first, int step) {
+  Stored stored{.file_rows = file_rows};
+  for (int row = first; row < file_rows; row += step) stored.rows.push_back(row);
   return stored;
 }
 
@@ -210,28 +164,36 @@ Weight Loader::pack(const HostMatrix& matrix) {
   return backend_->pack(matrix);
 }
 
+Weight Loader::pack(const HostMatrix& file, const Stored& stored) {
+  if (backend_ == nullptr) return pack(file);
+  std::vector<std::byte> copy;
+  const auto bytes = stored_bytes(file, stored, copy);
+  return pack({bytes, file.type, file.rows, file.cols, file.name});
+}
+
+void Loader::report_progress() const {
+  if (progress_) progress_(used_bytes_, total_bytes_);
+}
+
 Weight Loader::maybe_matrix(const Name& name, int rows, int cols, int layer, const Stored& stored) {
   const TensorInfo* info = use(name, layer);
   if (info == nullptr) return {};
-  const int file_rows = stored.rows.empty() ? rows : stored.file_rows;
-  if (stored.transposed) {
-    expect_shape(*info, std::array<std::int64_t, 2>{cols, file_rows});
-  } else {
-    expect_shape(*info, std::array<std::int64_t, 2>{file_rows, cols});
-  }
+  expect_stored(*info, 0, rows, cols, stored);
   if (backend_ == nullptr) return pack({{}, info->type, rows, cols, info->name});
   const TensorData data(*info);
-  std::vector<std::byte> copy;
-  std::span<const std::byte> bytes = data.bytes();
-  if (stored.transposed) {
-    bytes = copy = transposed(*info);
-  } else if (!stored.rows.empty()) {
-    bytes = gathered(bytes, static_cast<std::size_t>(file_rows), stored.rows, copy);
-  }
-  const Weight weight = pack({bytes, info->type, rows, cols, info->name});
+  const Weight weight = pack({data.bytes(), info->type, rows, cols, info->name}, stored);
   MappedFile::release(info->bytes);
-  if (progress_) progress_(used_bytes_, total_bytes_);
+  report_progress();
   return weight;
+}
+
+Weight Loader::f32_matrix(const Name& name, int rows, int cols, int layer) {
+  const TensorInfo* info = use(name, layer);
+  if (info == nullptr) missing(name, layer, fmt::format("shape [{}, {}]", rows, cols));
+  expect_shape(*info, std::array<std::int64_t, 2>{rows, cols});
+  const std::vector<float> values = decode(*info);
+  report_progress();
+  return pack({std::as_bytes(std::span(values)), DType::f32, rows, cols, info->name});
 }
 
 Weight Loader::maybe_vector(const Name& name, int size, int layer, const Stored& stored) {
@@ -246,7 +208,7 @@ Weight Loader::maybe_vector(const Name& name, int size, int layer, const Stored&
   }
   for (float& value : values) value += stored.add;
   const Weight weight = constant(values);
-  if (progress_) progress_(used_bytes_, total_bytes_);
+  report_progress();
   return weight;
 }
 
@@ -276,7 +238,7 @@ std::vector<float> Loader::values(const Name& name, int layer) {
 std::vector<float> Loader::values(const Name& name, std::span<const std::int64_t> shape,
                                   int layer) {
   const TensorInfo* info = use(name, layer);
-  if (info == nullptr) missing(name, layer, shape_of(shape));
+  if (info == nullptr) missing(name, layer, shape_field(shape));
   expect_shape(*info, shape);
   return decode(*info);
 }

@@ -34,6 +34,8 @@ struct Stored {
 
   // Rows [begin, begin + count) of file_rows.
   static Stored range(int file_rows, int begin, int count);
+  // Rows first, first + step, ... of file_rows.
+  static Stored every(int file_rows, int first, int step);
 };
 
 class Loader {
@@ -51,6 +53,16 @@ class Loader {
   Weight maybe_matrix(const Name& name, int rows, int cols, int layer = -1,
                       const Stored& stored = {});
   Weight maybe_vector(const Name& name, int size, int layer = -1, const Stored& stored = {});
+  // A matrix that is held in f32 whatever its type: a router, whose rounding would choose other
+  // experts.
+  Weight f32_matrix(const Name& name, int rows, int cols, int layer = -1);
+  // Matrices [rows, cols], and vectors [size], of n experts. A spelling with "{x}" names a tensor
+  // of each expert x, one without it a tensor of all, [n, ...]; stored speaks of each expert's
+  // part. Throw as matrix does; the second gives none when there is no such tensor.
+  std::vector<Weight> experts(const Name& name, int n, int rows, int cols, int layer,
+                              const Stored& stored = {});
+  std::vector<Weight> maybe_expert_vectors(const Name& name, int n, int size, int layer,
+                                           const Stored& stored = {});
   // Whether there is such a tensor; does not count as asking for it.
   bool has(const Name& name, int layer = -1) const;
   // A vector computed by the family (rotary frequencies, say).
@@ -74,6 +86,11 @@ class Loader {
   const TensorInfo* find(const Name& name, int layer) const;
   const TensorInfo* use(const Name& name, int layer);
   Weight pack(const HostMatrix& matrix);
+  // The weight [rows, cols] out of the matrix in the file.
+  Weight pack(const HostMatrix& file, const Stored& stored);
+  std::vector<Weight> stacked_experts(const TensorInfo& tensor, int n, int rows, int cols,
+                                      const Stored& stored);
+  void report_progress() const;
   [[noreturn]] void missing(const Name& name, int layer, const std::string& expected) const;
 
   const Checkpoint& checkpoint_;

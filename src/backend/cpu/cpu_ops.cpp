@@ -25,7 +25,8 @@ CpuOps::CpuOps(Worker worker, Isa isa, const KvCache& cache)
       attention_kernels_(attention_kernels(isa)),
       latent_kernels_(latent_kernels(isa)),
       cache_(cache),
-      attention_(attention_kernels_) {}
+      attention_(attention_kernels_),
+      moe_(matmul_, vector_) {}
 
 void CpuOps::begin_step() {
   worker_.begin_step();
@@ -163,6 +164,14 @@ Tensor CpuOps::gated(const Tensor& x, const Linear& gate, const Linear& up, Acti
   worker_.before({p.gate.x.range, p.up.x.range}, {Range::of(out)});
   multiply_gated(worker_, matmul_, vector_, p);
   return out;
+}
+
+void CpuOps::moe_add(const Tensor& acc, const Tensor& x, const MoeParams& params) {
+  if (x.rows == 0) return;
+  const Scope scratch(*this);
+  const Tensor logits = linear(x, {&params.router, 1});
+  moe_.run(worker_, acc, x, logits, params);
+  forget(Range::of(acc));
 }
 
 Tensor CpuOps::take_rows(const Tensor& x, std::span<const std::int32_t> rows) {

@@ -13,6 +13,7 @@
 #include "backend/cpu/kernels/recurrent.hpp"
 #include "backend/cpu/kernels/vector.hpp"
 #include "backend/cpu/kv_cache.hpp"
+#include "backend/cpu/moe.hpp"
 #include "backend/cpu/products.hpp"
 #include "backend/cpu/rope_table.hpp"
 #include "backend/cpu/worker.hpp"
@@ -35,6 +36,7 @@ class CpuOps final : public Ops {
   void linear_add(const Tensor& acc, const Tensor& x, const Linear& part) override;
   Tensor linear_heads(const Tensor& x, std::span<const Weight> heads, int keep) override;
   Tensor gated(const Tensor& x, const Linear& gate, const Linear& up, Activation act) override;
+  void moe_add(const Tensor& acc, const Tensor& x, const MoeParams& params) override;
   void activate(const Tensor& x, Activation act) override;
   void add(const Tensor& acc, const Tensor& x) override;
   void multiply(const Tensor& acc, const Tensor& x, Activation act) override;
@@ -101,6 +103,7 @@ class CpuOps final : public Ops {
   const LatentKernels& latent_kernels_;
   const KvCache& cache_;
   Attention attention_;
+  Moe moe_;
   RopeTables ropes_;
   std::vector<Converted> converted_;  // of tensors that still hold the same values
   std::vector<Product> products_;     // of the call at hand

@@ -236,6 +236,110 @@ TEST(CpuOps, Gated) {
   }
 }
 
+struct MoeCase {
+  DType gate, up, down;
+  int experts, hidden, width;
+  Routing routing;
+  float swiglu_limit = 0;
+  bool biases = false;
+};
+
+MoeParams pack_moe(Backend& backend, const MoeCase& c) {
+  unsigned seed = 100;
+  const auto part = [&](DType type, int rows, int cols) {
+    const Weight weight = pack_random(backend, type, rows, cols, ++seed, 0.3F);
+    const Weight bias = pack_random_vector(backend, rows, ++seed);
+    return Linear{weight, c.biases ? bias : Weight{}};
+  };
+  MoeParams params{.router = part(DType::f32, c.experts, c.hidden), .routing = c.routing};
+  if (c.routing.gating == Gating::sigmoid) {
+    params.selection_bias = pack_random_vector(backend, c.experts, 3);
+  }
+  for (int e = 0; e < c.experts; ++e) {
+    Expert expert{part(c.gate, c.width, c.hidden), part(c.up, c.width, c.hidden), {}};
+    expert.down = part(c.down, c.hidden, c.width);
+    params.experts.push_back(expert);
+  }
+  params.swiglu_limit = c.swiglu_limit;
+  return params;
+}
+
+bool rounds(const MoeCase& c) { return c.gate != DType::f32; }
+
+const MoeCase kMoeCases[] = {
+    {DType::f32, DType::f32, DType::f32, 5, 48, 36, {.top_k = 2, .normalise = true}},
+    {DType::f32, DType::f32, DType::f32, 1, 17, 1, {.top_k = 1}},
+    {DType::f32,
+     DType::f32,
+     DType::f32,
+     4,
+     40,
+     24,
+     {.gating = Gating::softmax_selected, .top_k = 4},
+     1.5F,
+     true},
+    {DType::q8_0,
+     DType::q8_0,
+     DType::q8_0,
+     8,
+     64,
+     96,
+     {.gating = Gating::sigmoid, .top_k = 3, .n_groups = 4, .top_groups = 2, .scale = 2.5F}},
+    {DType::q8_0, DType::f32, DType::bf16, 6, 64, 32, {.top_k = 3}},
+};
+
+// Adds to a tensor that all share, and to one that workers may have for themselves.
+template <class Params>
+auto moe_forward(Backend& backend, const MoeCase& c, const Params& params) {
+  return [table = pack_random(backend, DType::f32, 40, c.hidden, 1, 1), params, c,
+          weight = pack_random_vector(backend, c.hidden, 2)](Ops& ops, const Batch& batch) {
+    const Tensor acc = ops.embed(table, batch);
+    const Tensor own = ops.rms_norm(acc, weight, 1e-5F);
+    ops.moe_add(acc, own, params);
+    if (!rounds(c)) ops.moe_add(own, acc, params);  // else it may choose others than ref
+    ops.add(acc, own);
+    return acc;
+  };
+}
+
+TEST(CpuOps, MixtureOfExperts) {
+  for (const MoeCase& c : kMoeCases) {
+    for (const int tokens : {1, 2, 4, 7, 33, 300}) {
+      compare([&](Backend& backend) { return moe_forward(backend, c, pack_moe(backend, c)); },
+              tokens, rounds(c) ? 0.02F : 3e-6F, "moe of " + std::to_string(c.experts));
+    }
+  }
+}
+
+// A token's result has the same bits alone and beside others, on one thread and on several.
+TEST(CpuOps, MixtureOfExpertsDoesNotSeeTheBatch) {
+  for (const MoeCase& c : kMoeCases) {
+    for (const Isa isa : host_isas()) {
+      const auto tokens = random_tokens(150, 40, 5);
+      std::vector<float> all;
+      {
+        const auto cpu = make_cpu(isa, 3);
+        Sequences sequences(20);
+        all = run_on(*cpu, sequences.step({{0, tokens}}), moe_forward(*cpu, c, pack_moe(*cpu, c)));
+      }
+      for (const int step : {1, 2, 5, 40}) {
+        const auto cpu = make_cpu(isa, step % 2 + 1);
+        const auto forward = moe_forward(*cpu, c, pack_moe(*cpu, c));
+        Sequences sequences(20);
+        std::vector<float> parts;
+        for (std::size_t at = 0; at < tokens.size(); at += static_cast<std::size_t>(step)) {
+          const auto end = std::min(at + static_cast<std::size_t>(step), tokens.size());
+          const std::vector<std::int32_t> some(tokens.begin() + static_cast<std::ptrdiff_t>(at),
+                                               tokens.begin() + static_cast<std::ptrdiff_t>(end));
+          const auto out = run_on(*cpu, sequences.step({{0, some}}), forward);
+          parts.insert(parts.end(), out.begin(), out.end());
+        }
+        EXPECT_TRUE(testing::same_bits(parts, all)) << cpu->name() << ", steps of " << step;
+      }
+    }
+  }
+}
+
 TEST(CpuOps, TakeRowsAndScopes) {
   for (const int tokens : {2, 7, 30}) {
     compare(

@@ -22,13 +22,6 @@ std::size_t bytes_of(const Product& product) {
   return static_cast<std::size_t>(panels_of(product)) * product.weight.panel_bytes;
 }
 
-// Chunks that each worker's share of so many bytes of weights is cut into.
-int chunk_count(std::size_t bytes, int workers, int tokens) {
-  const std::size_t chunk = tokens < kManyTokens ? kChunkBytes : kChunkBytes / 4;
-  const std::size_t share = bytes / static_cast<std::size_t>(workers);
-  return static_cast<int>(std::clamp(share / chunk, kLeastChunks, kMostChunks));
-}
-
 // The same activations from token begin on, a multiple of kTileTokens.
 Activations strip_of(const MatmulKernels& kernels, const Activations& x, int begin, int count) {
   Activations strip = x;
@@ -44,6 +37,22 @@ int strip_tokens(const MatmulKernels& kernels, const Activations& x) {
 }
 
 }  // namespace
+
+int chunk_count(std::size_t bytes, int workers, int tokens) {
+  const std::size_t chunk = tokens < kManyTokens ? kChunkBytes : kChunkBytes / 4;
+  const std::size_t share = bytes / static_cast<std::size_t>(workers);
+  return static_cast<int>(std::clamp(share / chunk, kLeastChunks, kMostChunks));
+}
+
+Product part_of(const MatmulKernels& kernels, const Product& product, const ProductPart& part,
+                float* buffer) {
+  const int row = part.panel * kPanelRows;
+  PanelMatrix weight = product.weight;
+  weight.data += static_cast<std::size_t>(part.panel) * weight.panel_bytes;
+  weight.rows = std::min(weight.rows - row, part.panels * kPanelRows);
+  return {weight, product.bias ? product.bias + row : nullptr,
+          strip_of(kernels, product.x, part.token, part.count), buffer, part.panels * kPanelRows};
+}
 
 void multiply_panels(const MatmulKernels& kernels, const Product& product, int begin, int end,
                      bool accumulate) {
@@ -89,51 +98,43 @@ void multiply(Worker& worker, const MatmulKernels& kernels, std::span<const Prod
   });
 }
 
-namespace {
-
-constexpr int kGatedTokens = 128;
-constexpr int kGatedPanels = 2;  // for kGatedTokens tokens, more for fewer
-constexpr int kGatedBuffer = kGatedTokens * kGatedPanels * kPanelRows;
-
-// The part of a product that a few panels and a strip of tokens give, as a product into buffer.
-Product part_of(const Product& product, int panel, int panels, const Activations& strip,
-                float* buffer) {
-  const int row = panel * kPanelRows;
-  PanelMatrix weight = product.weight;
-  weight.data += static_cast<std::size_t>(panel) * weight.panel_bytes;
-  weight.rows = std::min(weight.rows - row, panels * kPanelRows);
-  return {weight, product.bias ? product.bias + row : nullptr, strip, buffer, panels * kPanelRows};
+void multiply_gated_panels(const MatmulKernels& matmul, const VectorKernels& vector,
+                           const GatedProduct& product, int begin, int end) {
+  constexpr int kTokens = 128;
+  constexpr int kPanels = 2;  // for kTokens tokens, more for fewer
+  alignas(64) float gate_buffer[kTokens * kPanels * kPanelRows];
+  alignas(64) float up_buffer[kTokens * kPanels * kPanelRows];
+  const int tokens = product.gate.x.tokens;
+  const int strip = std::min(tokens, kTokens);
+  const int panels_at_once = kPanels * (kTokens / strip);
+  const auto compute = [&](const ProductPart& part) {
+    const Product gate = part_of(matmul, product.gate, part, gate_buffer);
+    const Product up = part_of(matmul, product.up, part, up_buffer);
+    multiply_panels(matmul, gate, 0, part.panels, /*accumulate=*/false);
+    multiply_panels(matmul, up, 0, part.panels, /*accumulate=*/false);
+    const std::ptrdiff_t stride = product.out.stride;
+    float* out = product.out.data + part.token * stride + part.panel * kPanelRows;
+    if (product.swiglu_limit != 0) {
+      return vector.clamped_swiglu(product.swiglu_limit, gate_buffer, up_buffer, gate.stride,
+                                   part.count, gate.weight.rows, out, stride);
+    }
+    vector.gate(product.function, gate_buffer, up_buffer, gate.stride, part.count, gate.weight.rows,
+                out, stride);
+  };
+  for (int panel = begin; panel < end; panel += panels_at_once) {
+    for (int token = 0; token < tokens; token += strip) {
+      compute(
+          {panel, std::min(panels_at_once, end - panel), token, std::min(strip, tokens - token)});
+    }
+  }
 }
-
-}  // namespace
 
 void multiply_gated(Worker& worker, const MatmulKernels& matmul, const VectorKernels& vector,
                     const GatedProduct& product) {
-  const Product& gate = product.gate;
-  const Product& up = product.up;
-  const int tokens = gate.x.tokens;
-  const int strip = std::min(tokens, kGatedTokens);
-  const int panels_at_once = kGatedPanels * (kGatedTokens / strip);
-  alignas(64) float gate_buffer[kGatedBuffer];
-  alignas(64) float up_buffer[kGatedBuffer];
-  const auto compute = [&](int panel, int panels, int token) {
-    const int count = std::min(strip, tokens - token);
-    const Product a =
-        part_of(gate, panel, panels, strip_of(matmul, gate.x, token, count), gate_buffer);
-    const Product b = part_of(up, panel, panels, strip_of(matmul, up.x, token, count), up_buffer);
-    multiply_panels(matmul, a, 0, panels, /*accumulate=*/false);
-    multiply_panels(matmul, b, 0, panels, /*accumulate=*/false);
-    float* out = product.out.data + static_cast<std::ptrdiff_t>(token) * product.out.stride +
-                 panel * kPanelRows;
-    vector.gate(product.function, gate_buffer, up_buffer, a.stride, count, a.weight.rows, out,
-                product.out.stride);
-  };
-  const int chunks = chunk_count(bytes_of(gate) + bytes_of(up), worker.workers(), tokens);
-  worker.split(panels_of(gate), chunks, [&](int begin, int end) {
-    for (int panel = begin; panel < end; panel += panels_at_once) {
-      const int panels = std::min(panels_at_once, end - panel);
-      for (int token = 0; token < tokens; token += strip) compute(panel, panels, token);
-    }
+  const std::size_t bytes = bytes_of(product.gate) + bytes_of(product.up);
+  const int chunks = chunk_count(bytes, worker.workers(), product.gate.x.tokens);
+  worker.split(panels_of(product.gate), chunks, [&](int begin, int end) {
+    multiply_gated_panels(matmul, vector, product, begin, end);
   });
 }
 

@@ -32,18 +32,34 @@ struct Product {
 void multiply_panels(const MatmulKernels& kernels, const Product& product, int begin, int end,
                      bool accumulate);
 
+// Chunks that each worker's share of so many bytes of weights is cut into.
+int chunk_count(std::size_t bytes, int workers, int tokens);
+
+// The part of a product that panels [panel, panel + panels) and tokens [token, token + count) give,
+// as a product into buffer, rows of panels * kPanelRows. token is a multiple of kTileTokens.
+struct ProductPart {
+  int panel, panels;
+  int token, count;
+};
+Product part_of(const MatmulKernels& kernels, const Product& product, const ProductPart& part,
+                float* buffer);
+
 // Divides the panels of all products among the workers in proportion to their bytes. The caller has
 // called Worker::before.
 void multiply(Worker& worker, const MatmulKernels& kernels, std::span<const Product> products,
               bool accumulate);
 
-// out = f(gate) * up for the panels of two matrices of the same shape.
+// out = f(gate) * up for the panels of two matrices of the same shape, or with swiglu_limit not 0
+// what VectorKernels::clamped_swiglu says.
 struct GatedProduct {
   Product gate;
   Product up;
   ElementFunction function;
   Tensor out;
+  float swiglu_limit = 0;
 };
+void multiply_gated_panels(const MatmulKernels& matmul, const VectorKernels& vector,
+                           const GatedProduct& product, int begin, int end);
 void multiply_gated(Worker& worker, const MatmulKernels& matmul, const VectorKernels& vector,
                     const GatedProduct& product);
 

@@ -379,5 +379,35 @@ TEST(RefBackend, RefusesWrongSlots) {
   EXPECT_THROW(run_with({-1, 0}), BackendError);
 }
 
+// Two experts of one inner value each: e(x) = down * silu(gate x) * (up x) (+ biases).
+TEST(RefOps, MoeAddsTheChosenExperts) {
+  RefBackend backend;
+  const Weight table = pack_f32(backend, 1, 1, {2});
+  const auto expert = [&](float gate, float up, float down) {
+    return Expert{{pack_f32(backend, 1, 1, {gate})},
+                  {pack_f32(backend, 1, 1, {up})},
+                  {pack_f32(backend, 1, 1, {down}), backend.pack_vector(std::array{0.5F})}};
+  };
+  MoeParams params{.router = {pack_f32(backend, 3, 1, {0, 1, -1})},
+                   .routing = {.top_k = 2, .normalise = true},
+                   .experts = {expert(1, 3, 1), expert(0.5F, 1, 2), expert(9, 9, 9)}};
+  Steps steps;
+  steps.add(1, {0});
+  const auto moe = [&](Ops& ops, const Batch& b) {
+    const Tensor acc = ops.embed(table, b);
+    ops.moe_add(acc, ops.embed(table, b), params);
+    return acc;
+  };
+  const float share = 1 / (1 + std::exp(-2.0F));  // of expert 1
+  const auto silu = [](float x, float alpha = 1) { return x / (1 + std::exp(-alpha * x)); };
+  EXPECT_NEAR(run(backend, steps, moe).front(),
+              2 + (1 - share) * (silu(2) * 6 + 0.5F) + share * (2 * silu(1) * 2 + 0.5F), 1e-5F);
+  params.swiglu_limit = 1.5F;  // clamps the gate of expert 0, and both factors of up
+  EXPECT_NEAR(run(backend, steps, moe).front(),
+              2 + (1 - share) * (silu(1.5F, 1.702F) * 2.5F + 0.5F) +
+                  share * (2 * silu(1, 1.702F) * 2.5F + 0.5F),
+              1e-5F);
+}
+
 }  // namespace
 }  // namespace rbee

@@ -24,6 +24,7 @@ class RefOps final : public Ops {
   void linear_add(const Tensor& acc, const Tensor& x, const Linear& part) override;
   Tensor linear_heads(const Tensor& x, std::span<const Weight> heads, int keep) override;
   Tensor gated(const Tensor& x, const Linear& gate, const Linear& up, Activation act) override;
+  void moe_add(const Tensor& acc, const Tensor& x, const MoeParams& params) override;
   void activate(const Tensor& x, Activation act) override;
   void add(const Tensor& acc, const Tensor& x) override;
   void multiply(const Tensor& acc, const Tensor& x, Activation act) override;

@@ -35,12 +35,18 @@ struct VectorKernels {
   void (*gate)(ElementFunction function, const float* gate, const float* up, std::ptrdiff_t stride,
                int rows, int n, float* out, std::ptrdiff_t out_stride);
 
+  // The same with out = c σ(1.702 c) (clamp(up, -limit, limit) + 1), c = min(gate, limit): the
+  // experts of gpt-oss.
+  void (*clamped_swiglu)(float limit, const float* gate, const float* up, std::ptrdiff_t stride,
+                         int rows, int n, float* out, std::ptrdiff_t out_stride);
+
   // out[i] = x[i] / sqrt(sum(x²) + eps). out may be x.
   void (*l2_norm)(const float* x, float eps, int n, float* out);
 
   // In place over n values.
   void (*activate)(ElementFunction function, int n, float* x);
   void (*add)(const float* x, int n, float* acc);
+  void (*add_scaled)(float factor, const float* x, int n, float* acc);  // acc += factor * x
   void (*scale)(float factor, int n, float* x);
   void (*clamp)(float limit, int n, float* x);  // into [-limit, limit]; a NaN stays one
   void (*softcap)(float cap, int n, float* x);  // cap * tanh(x / cap)

@@ -179,6 +179,16 @@ void add(const float* x, int n, float* acc) {
   for (; i < n; ++i) acc[i] += x[i];
 }
 
+void add_scaled(float factor, const float* x, int n, float* acc) {
+  const Lanes by = splat(factor);
+  int i = 0;
+  for (; i + kLanes <= n; i += kLanes) store(acc + i, fma(load(x + i), by, load(acc + i)));
+  if (i < n) {
+    const int rest = n - i;
+    store_first(acc + i, rest, fma(load_first(x + i, rest), by, load_first(acc + i, rest)));
+  }
+}
+
 void scale(float factor, int n, float* x) {
   change_each(n, x, [by = splat(factor)](Lanes v) { return v * by; });
 }
@@ -196,30 +206,39 @@ void softcap(float cap, int n, float* x) {
   change_each(n, x, [=](Lanes v) { return Tanh::apply(v * by) * most; });
 }
 
-template <class F>
-void gate_row(const float* gate, const float* up, int n, float* out) {
+// out = combine(gate, up) over n values.
+template <class Combine>
+void combine_row(const float* gate, const float* up, int n, float* out, const Combine& combine) {
   int i = 0;
-  for (; i + kLanes <= n; i += kLanes) store(out + i, F::apply(load(gate + i)) * load(up + i));
+  for (; i + kLanes <= n; i += kLanes) store(out + i, combine(load(gate + i), load(up + i)));
   if (i < n) {
     const int rest = n - i;
-    const Lanes value = F::apply(load_first(gate + i, rest)) * load_first(up + i, rest);
-    store_first(out + i, rest, value);
-  }
-}
-
-template <class F>
-void gate_rows(const float* gate, const float* up, std::ptrdiff_t stride, int rows, int n,
-               float* out, std::ptrdiff_t out_stride) {
-  for (int r = 0; r < rows; ++r) {
-    gate_row<F>(gate + r * stride, up + r * stride, n, out + r * out_stride);
+    store_first(out + i, rest, combine(load_first(gate + i, rest), load_first(up + i, rest)));
   }
 }
 
 void gate(ElementFunction function, const float* gate, const float* up, std::ptrdiff_t stride,
           int rows, int n, float* out, std::ptrdiff_t out_stride) {
   with_function(function, [&](auto f) {
-    gate_rows<decltype(f)>(gate, up, stride, rows, n, out, out_stride);
+    const auto combine = [](Lanes g, Lanes u) { return decltype(f)::apply(g) * u; };
+    for (int r = 0; r < rows; ++r) {
+      combine_row(gate + r * stride, up + r * stride, n, out + r * out_stride, combine);
+    }
   });
+}
+
+void clamped_swiglu(float limit, const float* gate, const float* up, std::ptrdiff_t stride,
+                    int rows, int n, float* out, std::ptrdiff_t out_stride) {
+  const Lanes high = splat(limit);
+  const Lanes low = splat(-limit);
+  const auto combine = [=](Lanes g, Lanes u) {
+    const Lanes c = min(high, g);
+    const Lanes factor = min(high, max(low, u)) + splat(1.0f);
+    return divide(c, splat(1.0f) + exp(splat(-1.702f) * c)) * factor;
+  };
+  for (int r = 0; r < rows; ++r) {
+    combine_row(gate + r * stride, up + r * stride, n, out + r * out_stride, combine);
+  }
 }
 
 // out[0..n) = x * cos + partner * sin.
@@ -272,7 +291,8 @@ extern const VectorKernels kVector {
 #else
   Isa::base,
 #endif
-      rms_norm, layer_norm, gate, l2_norm, activate, add, scale, clamp, softcap, rotate
+      rms_norm, layer_norm, gate, clamped_swiglu, l2_norm, activate, add, add_scaled, scale, clamp,
+      softcap, rotate
 };
 
 }  // namespace rbee::cpu::RBEE_ISA
