@@ -12,8 +12,8 @@
 namespace rbee {
 namespace {
 
-// With sanitizers or without optimisation everything is many times slower. A sixteenth of a megabyte still tells linear
-// time from quadratic: 4e9 steps take longer than what is allowed.
+// With sanitizers or without optimisation everything is many times slower. A sixteenth of a
+// megabyte still tells linear time from quadratic: 4e9 steps take longer than what is allowed.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(NDEBUG)
 constexpr std::size_t kTextSize = 1 << 16;
 constexpr double kAllowed = 2;
