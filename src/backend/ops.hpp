@@ -94,6 +94,78 @@ struct ShortConv {
   }
 };
 
+// Selective scan of Mamba (Gu & Dao, 2023, arXiv:2312.00752), each channel for itself:
+//   Δ = softplus(dt), h[n] = exp(Δ a[n]) h[n] + Δ b[n] x, y = sum of c[n] h[n] + d x.
+struct SelectiveScan {
+  int state = 0;  // N: values of h of a channel
+  Weight a{};     // f32 vector [N * channels]: of channel c at n * channels + c; negative
+  Weight d{};     // f32 vector [channels]
+
+  static std::size_t state_floats(int state, int channels) noexcept {
+    return static_cast<std::size_t>(state) * static_cast<std::size_t>(channels);
+  }
+};
+
+// The scan of Mamba-2 (Dao & Gu, 2024, arXiv:2405.21060), each head for itself, with one decay for
+// all of it: Δ = clamp(softplus(dt + dt_bias)), S[p][n] = exp(Δ a) S[p][n] + Δ x[p] b[n],
+// y[p] = sum of S[p][n] c[n] + d x[p]. Heads in equal groups share b and c.
+struct SsdScan {
+  int heads = 0;
+  int groups = 1;    // a divisor of heads
+  int state = 0;     // N
+  Weight a{};        // f32 vectors [heads]; a is negative
+  Weight d{};
+  Weight dt_bias{};
+  float dt_min = 0;  // limits of Δ
+  float dt_max = 0;
+
+  static std::size_t state_floats(int state, int channels) noexcept {
+    return SelectiveScan::state_floats(state, channels);
+  }
+};
+
+// Rows [T, ...] that both scans take.
+struct ScanInputs {
+  Tensor x;     // [T, channels]
+  Tensor dt;    // [T, channels], or [T, heads]
+  Tensor b;     // [T, N], or [T, groups * N]
+  Tensor c;     // the same
+  Tensor gate;  // [T, channels]: y is multiplied with silu(gate)
+};
+
+// Linear attention of RWKV 5 and 6 (Peng et al., 2024, arXiv:2404.05892), each head of s values for
+// itself: y[v] = sum over k of r[k] (u[k] k[k] v[v] + S[k][v]), then S[k][v] = w[k] S[k][v] + k[k]
+// v[v].
+struct Wkv6 {
+  int heads = 0;
+  Weight bonus{};  // u: f32 vector [heads * s]
+  Weight decay{};  // w: the same, or absent where Wkv6Inputs has it
+};
+struct Wkv6Inputs {
+  Tensor receptance, key, value;  // [T, heads * s]
+  Tensor decay{};                 // the same: w = exp(-exp(decay)); empty where Wkv6 has it
+};
+
+// Linear attention of RWKV 7 (Peng et al., 2025, arXiv:2503.14456), each head of s values for
+// itself. With σ the sigmoid:
+//   w = exp(-exp(-0.5) σ(decay)), a = σ(rate), v = value + (first - value) σ(first_gate),
+//   κ = key ⊙ key_scale, divided by max(|κ|, 1e-12), k = key ⊙ (1 + (a - 1) ⊙ key_rate),
+//   S[v][k] = S[v][k] w[k] - (sum over j of S[v][j] κ[j]) κ[k] a[k] + v[v] k[k],
+//   y[v] = sum over k of S[v][k] r[k], bonus[v] = (sum over k of r[k] k[k] bonus_scale[k]) v[v].
+struct Wkv7 {
+  int heads = 0;
+  Weight key_scale{}, key_rate{}, bonus_scale{};  // f32 vectors [heads * s]
+};
+struct Wkv7Inputs {
+  Tensor receptance, decay, key, value, rate;  // [T, heads * s]
+  Tensor first{}, first_gate{};                // the same; empty: v = value
+};
+
+// Floats of state of Wkv6 and Wkv7 over channels = heads * s.
+inline std::size_t wkv_state_floats(int heads, int channels) noexcept {
+  return static_cast<std::size_t>(channels) * static_cast<std::size_t>(channels / heads);
+}
+
 class Ops {
  public:
   virtual ~Ops() = default;
@@ -160,6 +232,28 @@ class Ops {
   // kv, and returns [T, n_heads * latent_dim]: for each head the weighted sum of the latents.
   virtual Tensor attend_latent(const Tensor& q, const Tensor& kv, const LatentAttention& params,
                                const Batch& batch, int state_layer) = 0;
+
+  // [T, channels]: y of the scans.
+  virtual Tensor selective_scan(const ScanInputs& in, const SelectiveScan& scan, const Batch& batch,
+                                const SlotPart& state) = 0;
+  virtual Tensor ssd_scan(const ScanInputs& in, const SsdScan& scan, const Batch& batch,
+                          const SlotPart& state) = 0;
+
+  // [T, x.cols]: the previous row of the same sequence (zeros before position 0) minus this one.
+  // Keeps x.cols floats.
+  virtual Tensor token_shift(const Tensor& x, const Batch& batch, const SlotPart& state) = 0;
+
+  // [T, factors.cols]: x + delta ⊙ (factors + more), where columns of x and delta repeat as often as
+  // factors holds them. more: as many columns as factors, or empty.
+  virtual Tensor lerp(const Tensor& x, const Tensor& delta, const Weight& factors,
+                      const Tensor& more) = 0;
+
+  // [T, heads * s]: y.
+  virtual Tensor wkv6(const Wkv6Inputs& in, const Wkv6& wkv, const Batch& batch,
+                      const SlotPart& state) = 0;
+  // [T, 2 * heads * s]: y, and the bonus beside it.
+  virtual Tensor wkv7(const Wkv7Inputs& in, const Wkv7& wkv, const Batch& batch,
+                      const SlotPart& state) = 0;
 
   // [rows.size(), x.cols]: a copy of these rows of x. All rows in order give x itself.
   virtual Tensor take_rows(const Tensor& x, std::span<const std::int32_t> rows) = 0;

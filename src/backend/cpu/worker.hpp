@@ -16,8 +16,8 @@ namespace rbee::cpu {
 
 // Memory that an operation reads or writes.
 struct Range {
-  const std::byte* begin;
-  const std::byte* end;
+  const std::byte* begin = nullptr;
+  const std::byte* end = nullptr;
 
   static Range of(const void* data, std::size_t bytes) {
     const auto* begin = static_cast<const std::byte*>(data);

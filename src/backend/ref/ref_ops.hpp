@@ -37,6 +37,17 @@ class RefOps final : public Ops {
                     const SlotPart& state) override;
   Tensor attend_latent(const Tensor& q, const Tensor& kv, const LatentAttention& params,
                        const Batch& batch, int state_layer) override;
+  Tensor selective_scan(const ScanInputs& in, const SelectiveScan& scan, const Batch& batch,
+                        const SlotPart& state) override;
+  Tensor ssd_scan(const ScanInputs& in, const SsdScan& scan, const Batch& batch,
+                  const SlotPart& state) override;
+  Tensor token_shift(const Tensor& x, const Batch& batch, const SlotPart& state) override;
+  Tensor lerp(const Tensor& x, const Tensor& delta, const Weight& factors,
+              const Tensor& more) override;
+  Tensor wkv6(const Wkv6Inputs& in, const Wkv6& wkv, const Batch& batch,
+              const SlotPart& state) override;
+  Tensor wkv7(const Wkv7Inputs& in, const Wkv7& wkv, const Batch& batch,
+              const SlotPart& state) override;
   Tensor take_rows(const Tensor& x, std::span<const std::int32_t> rows) override;
 
   std::size_t peak_bytes() const { return peak_; }

@@ -230,6 +230,27 @@ RBEE_LANES Lanes tanh(Lanes x) {
   return select_less(size, splat(0.625f), small, odd);
 }
 
+// ln(1 + e^x) with a relative error below 1e-6. ln(1 + z) = 2 artanh(z / (2 + z)).
+RBEE_LANES Lanes softplus(Lanes x) {
+  const Lanes positive = max(x, splat(0.0f));
+  const Lanes z = exp(x - positive - positive);
+  const Lanes s = divide(z, splat(2.0f) + z);  // at most 1/3: the series ends soon
+  const Lanes square = s * s;
+  Lanes p = splat(1.0f / 15);
+  p = fma(p, square, splat(1.0f / 13));
+  p = fma(p, square, splat(1.0f / 11));
+  p = fma(p, square, splat(1.0f / 9));
+  p = fma(p, square, splat(1.0f / 7));
+  p = fma(p, square, splat(1.0f / 5));
+  p = fma(p, square, splat(1.0f / 3));
+  p = fma(p, square, splat(1.0f));
+  return fma(p + p, s, positive);
+}
+
+RBEE_LANES Lanes sigmoid(Lanes x) {
+  return divide(splat(1.0f), splat(1.0f) + exp(splat(0.0f) - x));
+}
+
 #undef RBEE_LANES
 
 }  // namespace
