@@ -111,9 +111,9 @@ struct SelectiveScan {
 // y[p] = sum of S[p][n] c[n] + d x[p]. Heads in equal groups share b and c.
 struct SsdScan {
   int heads = 0;
-  int groups = 1;    // a divisor of heads
-  int state = 0;     // N
-  Weight a{};        // f32 vectors [heads]; a is negative
+  int groups = 1;  // a divisor of heads
+  int state = 0;   // N
+  Weight a{};      // f32 vectors [heads]; a is negative
   Weight d{};
   Weight dt_bias{};
   float dt_min = 0;  // limits of Δ
@@ -243,8 +243,8 @@ class Ops {
   // Keeps x.cols floats.
   virtual Tensor token_shift(const Tensor& x, const Batch& batch, const SlotPart& state) = 0;
 
-  // [T, factors.cols]: x + delta ⊙ (factors + more), where columns of x and delta repeat as often as
-  // factors holds them. more: as many columns as factors, or empty.
+  // [T, factors.cols]: x + delta ⊙ (factors + more), where columns of x and delta repeat as often
+  // as factors holds them. more: as many columns as factors, or empty.
   virtual Tensor lerp(const Tensor& x, const Tensor& delta, const Weight& factors,
                       const Tensor& more) = 0;
 

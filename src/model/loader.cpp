@@ -19,10 +19,11 @@ namespace rbee {
 namespace {
 
 // What checkpoints on the hub put before the names of the language model's tensors.
-constexpr std::array<std::string_view, 8> kHfPrefixes{"model.",
+constexpr std::array<std::string_view, 9> kHfPrefixes{"model.",
                                                       "",
                                                       "transformer.",
                                                       "backbone.",
+                                                      "model.backbone.",
                                                       "language_model.",
                                                       "text_model.",
                                                       "model.language_model.",
@@ -136,6 +137,11 @@ const TensorInfo* Loader::find(const Name& name, int layer) const {
 
 bool Loader::has(const Name& name, int layer) const { return find(name, layer) != nullptr; }
 
+std::vector<std::int64_t> Loader::shape(const Name& name, int layer) const {
+  const TensorInfo* info = find(name, layer);
+  return info == nullptr ? std::vector<std::int64_t>{} : info->shape;
+}
+
 const TensorInfo* Loader::use(const Name& name, int layer) {
   const TensorInfo* found = find(name, layer);
   if (found != nullptr && used_.insert(found->name).second) {
@@ -230,6 +236,10 @@ Weight Loader::constant(std::span<const float> values) {
   return {&kPresent, DType::f32, 1, static_cast<int>(values.size())};
 }
 
+Weight Loader::constant_matrix(std::span<const float> values, int rows, int cols) {
+  return pack({std::as_bytes(values), DType::f32, rows, cols, "computed at load"});
+}
+
 std::vector<float> Loader::values(const Name& name, int layer) {
   const TensorInfo* info = use(name, layer);
   return info == nullptr ? std::vector<float>{} : decode(*info);
@@ -241,6 +251,17 @@ std::vector<float> Loader::values(const Name& name, std::span<const std::int64_t
   if (info == nullptr) missing(name, layer, shape_field(shape));
   expect_shape(*info, shape);
   return decode(*info);
+}
+
+std::vector<float> Loader::flat_values(const Name& name, std::size_t count, int layer) {
+  const TensorInfo* info = use(name, layer);
+  const std::string expected = fmt::format("{} elements", count);
+  if (info == nullptr) missing(name, layer, expected);
+  std::vector<float> values = decode(*info);
+  if (values.size() != count) {
+    throw LoadError(info->file, tensor_field(info->name), expected, shape_of(info->shape));
+  }
+  return values;
 }
 
 void Loader::on_progress(std::function<void(std::size_t, std::size_t)> callback) {

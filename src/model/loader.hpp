@@ -65,12 +65,19 @@ class Loader {
                                            const Stored& stored = {});
   // Whether there is such a tensor; does not count as asking for it.
   bool has(const Name& name, int layer = -1) const;
+  // The shape of a tensor in the file, empty when there is none; does not count as asking for it.
+  std::vector<std::int64_t> shape(const Name& name, int layer = -1) const;
   // A vector computed by the family (rotary frequencies, say).
   Weight constant(std::span<const float> values);
+  // The same for a matrix [rows, cols].
+  Weight constant_matrix(std::span<const float> values, int rows, int cols);
   // Host values of a small tensor (rope_freqs, say); empty when there is none.
   std::vector<float> values(const Name& name, int layer = -1);
   // Host values of a tensor of this shape. Throws as matrix does.
   std::vector<float> values(const Name& name, std::span<const std::int64_t> shape, int layer = -1);
+  // Host values of a tensor of count elements, whose shape formats write in several ways ([1, 1, C]
+  // for [C], say). Throws as matrix does.
+  std::vector<float> flat_values(const Name& name, std::size_t count, int layer = -1);
 
   // Called with (bytes read, bytes to read in all) after each tensor.
   void on_progress(std::function<void(std::size_t, std::size_t)> callback);

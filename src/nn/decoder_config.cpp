@@ -134,18 +134,24 @@ void read_heads(const Checkpoint& checkpoint, const DecoderDefaults& defaults,
 
 }  // namespace
 
-DecoderConfig DecoderConfig::read(const Checkpoint& checkpoint, const DecoderDefaults& defaults) {
+DecoderConfig DecoderConfig::read_trunk(const Checkpoint& checkpoint,
+                                        const DecoderDefaults& defaults) {
   DecoderConfig config;
   config.layers = count(checkpoint, kLayers, kMaxLayers);
   config.hidden = count(checkpoint, kHidden, kMaxExtent);
+  config.vocab = read_vocab(checkpoint, defaults);
+  config.norm = defaults.norm;
+  config.eps = read_eps(checkpoint, defaults.eps);
+  return config;
+}
+
+DecoderConfig DecoderConfig::read(const Checkpoint& checkpoint, const DecoderDefaults& defaults) {
+  DecoderConfig config = read_trunk(checkpoint, defaults);
   config.ffn = read_ffn(checkpoint, defaults, config.hidden);
   read_heads(checkpoint, defaults, config);
-  config.vocab = read_vocab(checkpoint, defaults);
   config.max_context =
       count(checkpoint, kContext, kMaxExtent, fallback(checkpoint, defaults.max_context));
   config.rope_theta = positive(checkpoint, kRopeTheta, defaults.rope_theta);
-  config.norm = defaults.norm;
-  config.eps = read_eps(checkpoint, defaults.eps);
   config.qkv_bias = config.output_bias = checkpoint.boolean(kAttentionBias).value_or(false);
   config.mlp_bias = checkpoint.boolean(kMlpBias).value_or(false);
   config.activation = read_activation(checkpoint, defaults.activation);

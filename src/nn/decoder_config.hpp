@@ -50,6 +50,9 @@ struct DecoderConfig {
   // Throws LoadError when a value is missing, out of range or at odds with another.
   static DecoderConfig read(const Checkpoint& checkpoint, const DecoderDefaults& defaults = {});
 
+  // The part that models without attention have too: layers, hidden, vocab and the norms.
+  static DecoderConfig read_trunk(const Checkpoint& checkpoint, const DecoderDefaults& defaults);
+
   // The part of ModelInfo that follows from this; state is left empty.
   ModelInfo model_info() const;
 };

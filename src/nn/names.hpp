@@ -13,12 +13,17 @@ using NormName = LinearName;
 
 namespace names {
 
-inline constexpr Name kEmbed{"embed_tokens.weight|wte.weight|word_embeddings.weight",
-                             "token_embd.weight"};
+// embeddings and what follows: recurrent models.
+inline constexpr Name kEmbed{
+    "embed_tokens.weight|wte.weight|word_embeddings.weight|"
+    "embeddings.weight|embedding.weight|rwkv.embeddings.weight|emb.weight",
+    "token_embd.weight"};
 inline constexpr NormName kFinalNorm{
-    {"norm.weight|final_layernorm.weight|ln_f.weight", "output_norm.weight"},
-    {"norm.bias|final_layernorm.bias|ln_f.bias", "output_norm.bias"}};
-inline constexpr LinearName kHead{{"lm_head.weight", "output.weight"},
+    {"norm.weight|final_layernorm.weight|ln_f.weight|norm_f.weight|rwkv.ln_out.weight|"
+     "ln_out.weight",
+     "output_norm.weight"},
+    {"norm.bias|final_layernorm.bias|ln_f.bias|rwkv.ln_out.bias|ln_out.bias", "output_norm.bias"}};
+inline constexpr LinearName kHead{{"lm_head.weight|head.weight", "output.weight"},
                                   {"lm_head.bias", "output.bias"}};
 
 // ln1 and ln2 are the first uploads of Yi.

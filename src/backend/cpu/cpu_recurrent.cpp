@@ -77,30 +77,30 @@ Tensor CpuOps::selective_scan(const ScanInputs& in, const SelectiveScan& scan, c
   const Tensor out = shared_tensor(in.x.rows, cols);
   const int units = (cols + kUnitChannels - 1) / kUnitChannels;
   const std::size_t floats = SelectiveScan::state_floats(scan.state, cols);
-  for_sequences({batch, state, floats, units},
-                {Range::of(in.x), Range::of(in.dt), Range::of(in.b), Range::of(in.c),
-                 Range::of(in.gate)},
-                out, [&](const SequencePart& part, int unit) {
-                  const int begin = unit * kUnitChannels;
-                  const int n = std::min(kUnitChannels, cols - begin);
-                  float* const h = part.state + static_cast<std::ptrdiff_t>(begin) * scan.state;
-                  if (part.fresh) std::fill_n(h, n * scan.state, 0.0F);
-                  const ScanChannels channels{
-                      .x = rows_of(in.x, part.begin, begin),
-                      .dt = rows_of(in.dt, part.begin, begin),
-                      .gate = rows_of(in.gate, part.begin, begin),
-                      .b = rows_of(in.b, part.begin, 0),
-                      .c = rows_of(in.c, part.begin, 0),
-                      .a = vector_values(scan.a) + begin,
-                      .a_stride = cols,
-                      .d = vector_values(scan.d) + begin,
-                      .state_size = scan.state,
-                      .state = h,
-                      .out = row_of(out, part.begin) + begin,
-                      .out_stride = out.stride,
-                  };
-                  recurrent_.selective_scan(channels, part.tokens, n);
-                });
+  for_sequences(
+      {batch, state, floats, units},
+      {Range::of(in.x), Range::of(in.dt), Range::of(in.b), Range::of(in.c), Range::of(in.gate)},
+      out, [&](const SequencePart& part, int unit) {
+        const int begin = unit * kUnitChannels;
+        const int n = std::min(kUnitChannels, cols - begin);
+        float* const h = part.state + static_cast<std::ptrdiff_t>(begin) * scan.state;
+        if (part.fresh) std::fill_n(h, n * scan.state, 0.0F);
+        const ScanChannels channels{
+            .x = rows_of(in.x, part.begin, begin),
+            .dt = rows_of(in.dt, part.begin, begin),
+            .gate = rows_of(in.gate, part.begin, begin),
+            .b = rows_of(in.b, part.begin, 0),
+            .c = rows_of(in.c, part.begin, 0),
+            .a = vector_values(scan.a) + begin,
+            .a_stride = cols,
+            .d = vector_values(scan.d) + begin,
+            .state_size = scan.state,
+            .state = h,
+            .out = row_of(out, part.begin) + begin,
+            .out_stride = out.stride,
+        };
+        recurrent_.selective_scan(channels, part.tokens, n);
+      });
   return out;
 }
 
@@ -109,32 +109,32 @@ Tensor CpuOps::ssd_scan(const ScanInputs& in, const SsdScan& scan, const Batch& 
   const Tensor out = shared_tensor(in.x.rows, in.x.cols);
   const int size = in.x.cols / scan.heads;
   const std::size_t floats = SsdScan::state_floats(scan.state, in.x.cols);
-  for_sequences({batch, state, floats, scan.heads},
-                {Range::of(in.x), Range::of(in.dt), Range::of(in.b), Range::of(in.c),
-                 Range::of(in.gate)},
-                out, [&](const SequencePart& part, int head) {
-                  const int begin = head * size;
-                  const int group = head / (scan.heads / scan.groups) * scan.state;
-                  float* const s = part.state + static_cast<std::ptrdiff_t>(begin) * scan.state;
-                  if (part.fresh) std::fill_n(s, size * scan.state, 0.0F);
-                  const SsdHead one{
-                      .x = rows_of(in.x, part.begin, begin),
-                      .gate = rows_of(in.gate, part.begin, begin),
-                      .dt = rows_of(in.dt, part.begin, head),
-                      .b = rows_of(in.b, part.begin, group),
-                      .c = rows_of(in.c, part.begin, group),
-                      .a = vector_values(scan.a)[head],
-                      .d = vector_values(scan.d)[head],
-                      .dt_bias = vector_values(scan.dt_bias)[head],
-                      .dt_min = scan.dt_min,
-                      .dt_max = scan.dt_max,
-                      .state_size = scan.state,
-                      .state = s,
-                      .out = row_of(out, part.begin) + begin,
-                      .out_stride = out.stride,
-                  };
-                  recurrent_.ssd_scan(one, part.tokens, size);
-                });
+  for_sequences(
+      {batch, state, floats, scan.heads},
+      {Range::of(in.x), Range::of(in.dt), Range::of(in.b), Range::of(in.c), Range::of(in.gate)},
+      out, [&](const SequencePart& part, int head) {
+        const int begin = head * size;
+        const int group = head / (scan.heads / scan.groups) * scan.state;
+        float* const s = part.state + static_cast<std::ptrdiff_t>(begin) * scan.state;
+        if (part.fresh) std::fill_n(s, size * scan.state, 0.0F);
+        const SsdHead one{
+            .x = rows_of(in.x, part.begin, begin),
+            .gate = rows_of(in.gate, part.begin, begin),
+            .dt = rows_of(in.dt, part.begin, head),
+            .b = rows_of(in.b, part.begin, group),
+            .c = rows_of(in.c, part.begin, group),
+            .a = vector_values(scan.a)[head],
+            .d = vector_values(scan.d)[head],
+            .dt_bias = vector_values(scan.dt_bias)[head],
+            .dt_min = scan.dt_min,
+            .dt_max = scan.dt_max,
+            .state_size = scan.state,
+            .state = s,
+            .out = row_of(out, part.begin) + begin,
+            .out_stride = out.stride,
+        };
+        recurrent_.ssd_scan(one, part.tokens, size);
+      });
   return out;
 }
 

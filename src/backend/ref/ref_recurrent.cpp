@@ -63,8 +63,8 @@ void wkv6_head(const Wkv6Inputs& in, const Wkv6& wkv, int t, int first, int size
     for (int k = 0; k < size; ++k) {
       float& value = s[k * size + v];
       const double kv = at(in.key, t, first + k) * at(in.value, t, first + v);
-      const double decay = wkv.decay ? at(wkv.decay, first + k)
-                                     : std::exp(-std::exp(at(in.decay, t, first + k)));
+      const double decay =
+          wkv.decay ? at(wkv.decay, first + k) : std::exp(-std::exp(at(in.decay, t, first + k)));
       y += at(in.receptance, t, first + k) *
            (at(wkv.bonus, first + k) * kv + static_cast<double>(value));
       value = static_cast<float>(decay * static_cast<double>(value) + kv);
@@ -190,9 +190,7 @@ Tensor RefOps::ssd_scan(const ScanInputs& in, const SsdScan& scan, const Batch& 
   const int size = in.x.cols / scan.heads;
   each_token(
       batch,
-      [&](int s) {
-        return slot(batch, s, state, SsdScan::state_floats(scan.state, in.x.cols));
-      },
+      [&](int s) { return slot(batch, s, state, SsdScan::state_floats(scan.state, in.x.cols)); },
       [&](int t, float* memory) {
         for (int h = 0; h < scan.heads; ++h) {
           ssd_head(in, scan, t, h, memory + h * size * scan.state, row_of(out, t) + h * size);
@@ -205,8 +203,7 @@ Tensor RefOps::ssd_scan(const ScanInputs& in, const SsdScan& scan, const Batch& 
 Tensor RefOps::token_shift(const Tensor& x, const Batch& batch, const SlotPart& state) {
   const Tensor out = make(x.rows, x.cols);
   each_token(
-      batch,
-      [&](int s) { return slot(batch, s, state, static_cast<std::size_t>(x.cols)); },
+      batch, [&](int s) { return slot(batch, s, state, static_cast<std::size_t>(x.cols)); },
       [&](int t, float* previous) {
         for (int c = 0; c < x.cols; ++c) row_of(out, t)[c] = previous[c] - row_of(x, t)[c];
         std::copy_n(row_of(x, t), x.cols, previous);
@@ -232,8 +229,7 @@ Tensor RefOps::wkv6(const Wkv6Inputs& in, const Wkv6& wkv, const Batch& batch,
   const Tensor out = make(in.value.rows, in.value.cols);
   const int size = out.cols / wkv.heads;
   each_token(
-      batch,
-      [&](int s) { return slot(batch, s, state, wkv_state_floats(wkv.heads, out.cols)); },
+      batch, [&](int s) { return slot(batch, s, state, wkv_state_floats(wkv.heads, out.cols)); },
       [&](int t, float* memory) {
         for (int first = 0; first < out.cols; first += size) {
           wkv6_head(in, wkv, t, first, size, memory + first * size, row_of(out, t) + first);

@@ -55,10 +55,10 @@ struct SsdHead {
 // One head of Wkv6.
 struct Wkv6Head {
   Rows r, k, v;
-  Rows decay;                           // no data: w holds for all tokens
-  const float* w = nullptr;             // [size], or null
-  const float* u = nullptr;             // [size]
-  float* state = nullptr;               // [k][v]
+  Rows decay;                // no data: w holds for all tokens
+  const float* w = nullptr;  // [size], or null
+  const float* u = nullptr;  // [size]
+  float* state = nullptr;    // [k][v]
   float* out = nullptr;
   std::ptrdiff_t out_stride = 0;
   float* scratch = nullptr;  // [size]

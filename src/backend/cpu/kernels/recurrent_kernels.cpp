@@ -285,8 +285,7 @@ void lerp(const float* x, const float* delta, const float* factors, const float*
     const int rest = n - i;
     Lanes factor = load_part(factors + i, rest);
     if (more != nullptr) factor = factor + load_part(more + i, rest);
-    store_part(out + i, rest,
-               fma(load_part(delta + i, rest), factor, load_part(x + i, rest)));
+    store_part(out + i, rest, fma(load_part(delta + i, rest), factor, load_part(x + i, rest)));
   }
 }
 
