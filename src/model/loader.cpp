@@ -259,7 +259,7 @@ std::vector<float> Loader::flat_values(const Name& name, std::size_t count, int 
   if (info == nullptr) missing(name, layer, expected);
   std::vector<float> values = decode(*info);
   if (values.size() != count) {
-    throw LoadError(info->file, tensor_field(info->name), expected, shape_of(info->shape));
+    throw LoadError(info->file, tensor_field(info->name), expected, shape_field(info->shape));
   }
   return values;
 }
