@@ -44,7 +44,7 @@ struct TensorInfo {
 };
 
 // A tensor that is there, but of a type that nothing here computes with (integer position ids,
-// masks, block types not yet supported).
+// masks, doubles).
 struct OpaqueTensor {
   std::string name;
   std::string type;  // in the file's own spelling

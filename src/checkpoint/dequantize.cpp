@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cassert>
+#include <cmath>
 #include <cstring>
 
 #include "checkpoint/codebook_blocks.hpp"
@@ -155,8 +156,65 @@ void decode(const BlockIq4Nl& block, float* y) {
   decode_nibbles(block.qs, f16_to_float(block.d), codebook(DType::iq4_nl), y);
 }
 
+// Half of an E4M3 number (bias 7, no infinities) without sign.
+float half_of_e4m3(std::uint8_t bits) {
+  const int exponent = (bits >> 3) & 15, fraction = bits & 7;
+  if (bits == 0x7F) return 0;
+  if (exponent == 0) return static_cast<float>(fraction) * 0x1p-10F;
+  return std::ldexp(static_cast<float>(fraction + 8), exponent - 11);
+}
+
+void decode(const BlockNvfp4& block, float* y) {
+  const auto& values = codebook(DType::nvfp4).values;
+  for (int i = 0; i < 64; ++i) {
+    const std::uint8_t byte = block.qs[i / 16 * 8 + i % 8];
+    y[i] = half_of_e4m3(block.d[i / 16]) *
+           static_cast<float>(values[i % 16 < 8 ? low(byte) : high(byte)]);
+  }
+}
+
+// Element n * width + m is digit n of byte m, the most significant first. Such a byte is the
+// digits' number times 256 / 243, rounded up: its product with 3 has the next digit above its eight
+// bits.
+float* decode_digits(const std::uint8_t* bytes, int width, int digits, float d, float* y) {
+  for (int n = 0, power = 1; n < digits; ++n, power *= 3) {
+    for (int m = 0; m < width; ++m) {
+      const int rest = bytes[m] * power & 255;
+      *y++ = d * static_cast<float>((rest * 3 >> 8) - 1);
+    }
+  }
+  return y;
+}
+
+void decode(const BlockTq10& block, float* y) {
+  const float d = f16_to_float(block.d);
+  y = decode_digits(block.qs, 32, 5, d, y);
+  y = decode_digits(block.qs + 32, 16, 5, d, y);
+  decode_digits(block.qh, 4, 4, d, y);
+}
+
+void decode(const BlockTq20& block, float* y) {
+  const float d = f16_to_float(block.d);
+  for (int i = 0; i < 256; ++i) {
+    const int half = i / 128, shift = i % 128 / 32 * 2, l = i % 32;
+    y[i] = d * static_cast<float>(((block.qs[32 * half + l] >> shift) & 3) - 1);
+  }
+}
+
+void decode(const BlockQ10& block, float* y) {
+  const float d = f16_to_float(block.d);
+  for (int i = 0; i < 128; ++i) y[i] = ((block.qs[i / 8] >> i % 8) & 1) != 0 ? d : -d;
+}
+
+void decode(const BlockQ20& block, float* y) {
+  const float d = f16_to_float(block.d);
+  for (int i = 0; i < 64; ++i) {
+    y[i] = d * static_cast<float>(((block.qs[i / 4] >> 2 * (i % 4)) & 3) - 1);
+  }
+}
+
 void decode_codebook_blocks(DType type, std::span<const std::byte> row, std::span<float> out) {
-  const auto& [values, unit] = codebook(type);
+  const auto& [values, bits, unit] = codebook(type);
   for (std::size_t first = 0; first < out.size(); first += 256) {
     const CodebookBlock block =
         read_codebook_block(type, row.data() + first / 256 * info(type).block_bytes);
@@ -255,7 +313,24 @@ void dequantize_row(DType type, std::span<const std::byte> row, std::span<float>
       return decode_blocks<BlockMxfp4>(row, out);
     case DType::iq4_nl:
       return decode_blocks<BlockIq4Nl>(row, out);
+    case DType::nvfp4:
+      return decode_blocks<BlockNvfp4>(row, out);
+    case DType::tq1_0:
+      return decode_blocks<BlockTq10>(row, out);
+    case DType::tq2_0:
+      return decode_blocks<BlockTq20>(row, out);
+    case DType::q1_0:
+      return decode_blocks<BlockQ10>(row, out);
+    case DType::q2_0:
+      return decode_blocks<BlockQ20>(row, out);
     case DType::iq4_xs:
+    case DType::iq3_xxs:
+    case DType::iq3_s:
+    case DType::iq2_xxs:
+    case DType::iq2_xs:
+    case DType::iq2_s:
+    case DType::iq1_s:
+    case DType::iq1_m:
       return decode_codebook_blocks(type, row, out);
     case DType::f8_e4m3:
       return decode_blocks<BlockF8>(row, out);

@@ -105,7 +105,7 @@ TEST(Dequantize, EqualsTheReferenceOnRandomBlocks) {
     EXPECT_EQ(found, expected);
     ++types;
   }
-  EXPECT_EQ(types, 13);
+  EXPECT_EQ(types, 25);
 }
 
 TEST(Dequantize, ReadsQ8K) {

@@ -1,10 +1,12 @@
 // links: rbee_checkpoint
-// Opens the input as a GGUF file and reads every key in every way and every tensor.
+// Opens the input as a GGUF file and reads every key in every way and decodes every tensor.
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/load_error.hpp"
+#include "checkpoint/dequantize.hpp"
 #include "checkpoint/gguf_file.hpp"
 
 namespace {
@@ -28,6 +30,14 @@ unsigned sum(std::span<const std::byte> bytes) {
   return total;
 }
 
+void decode(const rbee::GgufTensor& tensor) {
+  if (!tensor.type->dtype) return;
+  const rbee::DTypeInfo& type = rbee::info(*tensor.type->dtype);
+  std::vector<float> values(tensor.bytes.size() / type.block_bytes *
+                            static_cast<std::size_t>(type.block));
+  rbee::dequantize_row(*tensor.type->dtype, tensor.bytes, values);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -42,7 +52,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     read_all(gguf.metadata, &GgufMetadata::floats);
     read_all(gguf.metadata, &GgufMetadata::strings);
     volatile unsigned total = 0;
-    for (const auto& tensor : gguf.tensors) total = total + sum(tensor.bytes);
+    for (const auto& tensor : gguf.tensors) {
+      total = total + sum(tensor.bytes);
+      decode(tensor);
+    }
   } catch (const rbee::LoadError&) {
   }
   return 0;

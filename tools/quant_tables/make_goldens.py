@@ -26,7 +26,7 @@ def set_scale(block, name, half):
 
 
 def make_blocks(name, generator):
-    size = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[name]][1]
+    size = 18 if name in ("Q1_0", "Q2_0") else gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[name]][1]
     if name == "MXFP4":  # every kind of exponent, the two subnormal powers and the last one among them
         blocks = generator.integers(0, 256, (9, size), dtype=np.uint8)
         blocks[:, 0] = [0, 1, 2, 3, 120, 127, 128, 254, 255]
@@ -42,11 +42,21 @@ def make_blocks(name, generator):
     return blocks
 
 
+def decode(blocks, name):
+    if name in ("Q1_0", "Q2_0"):  # not in the package: f16 scale, then codes of 1 or 2 bits, the lowest first
+        bits = int(name[1])
+        scales = blocks[:, :2].copy().view(np.float16).astype(np.float32)
+        codes = (blocks[:, 2:, None] >> np.arange(0, 8, bits, dtype=np.uint8)) & (2**bits - 1)
+        codes = codes.reshape(len(blocks), -1).astype(np.float32)
+        return scales * (2 * codes - 1 if bits == 1 else codes - 1)
+    return gguf.dequantize(blocks, gguf.GGMLQuantizationType[name]).astype(np.float32)
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
     for name in sys.argv[2:]:
         blocks = make_blocks(name, np.random.default_rng(list(name.encode())))
-        values = gguf.dequantize(blocks, gguf.GGMLQuantizationType[name]).astype(np.float32)
+        values = decode(blocks, name)
         assert not np.isnan(values).any(), name
         (folder / f"{name}.blocks").write_bytes(blocks.tobytes())
         (folder / f"{name}.f32").write_bytes(values.tobytes())

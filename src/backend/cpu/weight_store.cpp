@@ -18,7 +18,7 @@ constexpr int kPanelsAtOnce = 4;
 static_assert(static_cast<int>(PanelType::f32) == static_cast<int>(DType::f32));
 static_assert(static_cast<int>(PanelType::bf16) == static_cast<int>(DType::bf16));
 static_assert(static_cast<int>(PanelType::q4_0) == static_cast<int>(DType::q4_0));
-static_assert(static_cast<int>(PanelType::iq4_xs) == static_cast<int>(DType::iq4_xs));
+static_assert(static_cast<int>(PanelType::q2_0) == static_cast<int>(DType::q2_0));
 static_assert(static_cast<int>(PanelType::fp4) == static_cast<int>(DType::fp4));
 
 PanelType panel_type(DType type) noexcept { return static_cast<PanelType>(type); }

@@ -1,6 +1,5 @@
-// Products for the types whose codes are indices into a table: MXFP4, IQ4_NL, IQ4_XS.
-#include "backend/cpu/kernels/matmul_tile.hpp"
-#include "backend/cpu/kernels/quant_codes.hpp"
+// Products for the types whose codes are indices into a table: MXFP4, NVFP4, IQ4_NL, IQ4_XS.
+#include "backend/cpu/kernels/matmul_signed_scale.hpp"
 
 namespace rbee::cpu::RBEE_ISA {
 namespace {
@@ -47,42 +46,44 @@ struct Scale32 {
   }
 };
 
-// A signed scale for each 32 of 256 values: sum = fma(float(integer dot), d * sc * scale, sum).
+// A scale for each 16 of 32 values: v = float(dot low) * low; v = fma(float(dot high), high, v);
+// sum = fma(v, scale, sum). The scales are halves of E4M3 numbers.
 template <class Codes, int bits, int offset>
-struct SignedScale32 {
-  static constexpr int kValues = 256;
-  static constexpr std::size_t kBytes = 160 + 8 * Codes::kBytes;
+struct Scale16 {
+  static constexpr int kValues = 32;
+  static constexpr std::size_t kBytes = 32 + Codes::kBytes;
+
+  RBEE_MEMBER static Floats load_scale(const std::byte* w, int part) {
+    return mul(load_e4m3(w + kLanes * part), as_floats(splat(126U << 23)));
+  }
 
   template <int T>
   RBEE_MEMBER static void add_block(const std::byte* w, ActBlock<T> x, int part,
                                     Floats (&sums)[T]) {
-    const Floats d = load_halves(w + 2 * kLanes * part);
-    const std::byte* columns = w + 32 + part * kPartBytes;
-    const std::byte* bytes = w + 160;
-    for (int v = 0; v < 2; ++v, columns += 64) {
-      Ints scales = load_ints(columns);
-      for (int j = 0; j < 4; ++j) {
-        const Floats scale = mul(d, to_floats(shift_right_signed<24>(shift_left<24>(scales))));
-        scales = shift_right<8>(scales);
-        Ints c[T];
-        dot<bits, offset, 8>(Codes(bytes, part), x.q(), x.neg_sum(), c);
-        each_token<T>([&](auto t) RBEE_LAMBDA {
-          sums[t] = fma(to_floats(c[t]), mul(scale, broadcast(x.scale(t))), sums[t]);
-        });
-        bytes += Codes::kBytes;
-        x.p += ActBlock<T>::kBytes;
-      }
-    }
+    const Codes codes(w + 32, part);
+    const Floats low = load_scale(w, part);
+    const Floats high = load_scale(w + 16, part);
+    Floats v[T];
+    Ints c[T];
+    dot<bits, offset, 4>(codes, x.q(), x.neg_sum_low(), c);
+    each_token<T>([&](auto t) RBEE_LAMBDA { v[t] = mul(to_floats(c[t]), low); });
+    dot<bits, offset, 4>(SecondHalf<Codes>{codes}, x.q_high(), x.neg_sum_high(), c);
+    each_token<T>([&](auto t) RBEE_LAMBDA {
+      v[t] = fma(to_floats(c[t]), high, v[t]);
+      sums[t] = fma(v[t], broadcast(x.scale(t)), sums[t]);
+    });
   }
 };
 
-using Mxfp4 = Scale32<Exponents, Indices<kFp4>, 5, 16>;
-using Iq4Nl = Scale32<Halves, Indices<kIq4>, 8, 128>;
-using Iq4Xs = SignedScale32<Indices<kIq4>, 8, 128>;
+using Mxfp4 = Scale32<Exponents, Indices<Nibbles, kFp4>, 5, 16>;
+using Nvfp4 = Scale16<Indices<Nibbles, kFp4>, 5, 16>;
+using Iq4Nl = Scale32<Halves, Indices<Nibbles, kIq4>, 8, 128>;
+using Iq4Xs = SignedScale32<Indices<Nibbles, kIq4>, 8, 128>;
 
 }  // namespace
 
 const TileKernels kTilesMxfp4 = kQuantisedTiles<Mxfp4>;
+const TileKernels kTilesNvfp4 = kQuantisedTiles<Nvfp4>;
 const TileKernels kTilesIq4Nl = kQuantisedTiles<Iq4Nl>;
 const TileKernels kTilesIq4Xs = kQuantisedTiles<Iq4Xs>;
 

@@ -1,6 +1,5 @@
 // Products for the K types: blocks of 256 values, in 8 sub-blocks of 32.
-#include "backend/cpu/kernels/matmul_tile.hpp"
-#include "backend/cpu/kernels/quant_codes.hpp"
+#include "backend/cpu/kernels/matmul_signed_scale.hpp"
 
 namespace rbee::cpu::RBEE_ISA {
 namespace {
@@ -42,43 +41,6 @@ struct ScaleMin {
         x.p += ActBlock<T>::kBytes;
       }
     });
-  }
-};
-
-// Q3_K (CrumbsPlane), Q6_K (NibblesCrumbs): a signed scale for each 16 values.
-//   v = float(dot low) * (d * sc low); v = fma(float(dot high), d * sc high, v);
-//   sum = fma(v, scale, sum)
-template <class Codes, int bits, int offset>
-struct SignedScale {
-  static constexpr int kValues = 256;
-  static constexpr std::size_t kBytes = 288 + 8 * Codes::kBytes;
-
-  template <int T>
-  RBEE_MEMBER static void add_block(const std::byte* w, ActBlock<T> x, int part,
-                                    Floats (&sums)[T]) {
-    const Floats d = load_halves(w + 2 * kLanes * part);
-    const std::byte* columns = w + 32 + part * kPartBytes;
-    const std::byte* bytes = w + 288;
-    for (int s = 0; s < 8; s += 2, columns += 64) {
-      Ints scales = load_ints(columns);
-      for (int i = 0; i < 2; ++i) {
-        const Floats low = mul(d, to_floats(shift_right_signed<24>(shift_left<24>(scales))));
-        const Floats high = mul(d, to_floats(shift_right_signed<24>(shift_left<16>(scales))));
-        scales = shift_right<16>(scales);
-        const Codes codes(bytes, part);
-        Floats v[T];
-        Ints c[T];
-        dot<bits, offset, 4>(codes, x.q(), x.neg_sum_low(), c);
-        each_token<T>([&](auto t) RBEE_LAMBDA { v[t] = mul(to_floats(c[t]), low); });
-        dot<bits, offset, 4>(SecondHalf<Codes>{codes}, x.q_high(), x.neg_sum_high(), c);
-        each_token<T>([&](auto t) RBEE_LAMBDA {
-          v[t] = fma(to_floats(c[t]), high, v[t]);
-          sums[t] = fma(v[t], broadcast(x.scale(t)), sums[t]);
-        });
-        bytes += Codes::kBytes;
-        x.p += ActBlock<T>::kBytes;
-      }
-    }
   }
 };
 
@@ -153,10 +115,10 @@ struct Scale256 {
 };
 
 using Q2K = ScaleMin16;
-using Q3K = SignedScale<CrumbsPlane, 3, 4>;
+using Q3K = SignedScale16<CrumbsPlane, 3, 4>;
 using Q4K = ScaleMin<Nibbles, 4>;
 using Q5K = ScaleMin<PlaneNibbles, 5>;
-using Q6K = SignedScale<NibblesCrumbs, 6, 32>;
+using Q6K = SignedScale16<NibblesCrumbs, 6, 32>;
 using Q8K = Scale256;
 
 }  // namespace

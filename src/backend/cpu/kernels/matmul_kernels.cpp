@@ -53,6 +53,27 @@ const TileKernels& tile_kernels(PanelType type) {
       return kTilesIq4Nl;
     case PanelType::iq4_xs:
       return kTilesIq4Xs;
+    case PanelType::nvfp4:
+      return kTilesNvfp4;
+    case PanelType::iq3_xxs:
+      return kTilesIq3Xxs;
+    case PanelType::iq3_s:
+      return kTilesIq3S;
+    case PanelType::iq2_xxs:
+      return kTilesIq2Xxs;
+    case PanelType::iq2_xs:
+    case PanelType::iq2_s:
+      return kTilesIq2S;
+    case PanelType::iq1_s:
+      return kTilesIq1S;
+    case PanelType::iq1_m:
+      return kTilesIq1M;
+    case PanelType::tq1_0:
+    case PanelType::tq2_0:
+    case PanelType::q2_0:
+      return kTilesQ20;
+    case PanelType::q1_0:
+      return kTilesQ10;
     case PanelType::f8_e4m3:
       return kTilesF8;
     case PanelType::int4:

@@ -1,4 +1,5 @@
-// Products for the types of 32 values a block: Q4_0, Q4_1, Q5_0, Q5_1, Q8_0.
+// Products for the types of 32 values a block: Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, and for those
+// of one scale for more that panels repeat: Q1_0, Q2_0, TQ1_0, TQ2_0.
 #include "backend/cpu/kernels/matmul_tile.hpp"
 #include "backend/cpu/kernels/quant_codes.hpp"
 
@@ -35,6 +36,8 @@ using Q4_1 = Format<Nibbles, 4, 0, true>;
 using Q5_0 = Format<PlaneNibbles, 5, 16, false>;
 using Q5_1 = Format<PlaneNibbles, 5, 0, true>;
 using Q8_0 = Format<Bytes, 8, 128, false>;
+using Q2_0 = Format<Crumbs, 2, 1, false>;
+using Q1_0 = Format<DoubledPlane, 2, 1, false>;
 
 }  // namespace
 
@@ -43,5 +46,7 @@ const TileKernels kTilesQ41 = kQuantisedTiles<Q4_1>;
 const TileKernels kTilesQ50 = kQuantisedTiles<Q5_0>;
 const TileKernels kTilesQ51 = kQuantisedTiles<Q5_1>;
 const TileKernels kTilesQ80 = kQuantisedTiles<Q8_0>;
+const TileKernels kTilesQ20 = kQuantisedTiles<Q2_0>;
+const TileKernels kTilesQ10 = kQuantisedTiles<Q1_0>;
 
 }  // namespace rbee::cpu::RBEE_ISA

@@ -80,6 +80,8 @@ class Matmul : public ::testing::TestWithParam<std::tuple<Isa, PanelType>> {
   std::vector<int> columns() const {
     if (testing::is_plain(type())) return {1, 2, 3, 15, 31, 32, 33, 48, 64, 96, 97, 256, 576};
     if (testing::block_values(type()) == 256) return {256, 512, 1536};
+    if (testing::block_values(type()) == 128) return {128, 256, 640};
+    if (testing::block_values(type()) == 64) return {64, 192, 256, 576};
     return {32, 64, 96, 256, 576};
   }
 };
@@ -125,7 +127,7 @@ TEST_P(Matmul, EqualsTheProductInDouble) {
 TEST_P(Matmul, DoesNotDependOnTheOtherTokensOrThePanelRange) {
   std::mt19937 rng(4);
   const int rows = 87;
-  const int cols = testing::block_values(type()) == 256 ? 1024 : 416;
+  const int cols = testing::block_values(type()) == 256 ? 1024 : 384;
   const RandomMatrix m = testing::random_matrix(type(), rows, cols, rng);
   const int most = 33;
   const std::vector<float> x = testing::random_activations(most, cols, rng);
@@ -270,7 +272,7 @@ TEST_P(MatmulAcrossIsas, QuantisedProductsHaveTheSameBits) {
   const PanelType type = GetParam();
   std::mt19937 rng(8);
   const int rows = 48;
-  const int cols = testing::block_values(type) == 256 ? 1024 : 576;
+  const int cols = testing::block_values(type) >= 128 ? 1024 : 576;
   for (const int fill : {-1, 0, 0xFF}) {  // random bytes; the least and the greatest codes
     RandomMatrix m = testing::random_matrix(type, rows, cols, rng);
     std::vector<float> x = testing::random_activations(5, cols, rng);

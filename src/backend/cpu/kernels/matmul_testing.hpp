@@ -30,16 +30,20 @@ class Buffer {
 };
 
 inline constexpr PanelType kAllPanelTypes[] = {
-    PanelType::f32,    PanelType::f16,    PanelType::bf16,    PanelType::q4_0, PanelType::q4_1,
-    PanelType::q5_0,   PanelType::q5_1,   PanelType::q8_0,    PanelType::q2_k, PanelType::q3_k,
-    PanelType::q4_k,   PanelType::q5_k,   PanelType::q6_k,    PanelType::q8_k, PanelType::mxfp4,
-    PanelType::iq4_nl, PanelType::iq4_xs, PanelType::f8_e4m3, PanelType::int4, PanelType::int8,
-    PanelType::nf4,    PanelType::fp4};
+    PanelType::f32,    PanelType::f16,     PanelType::bf16,  PanelType::q4_0,    PanelType::q4_1,
+    PanelType::q5_0,   PanelType::q5_1,    PanelType::q8_0,  PanelType::q2_k,    PanelType::q3_k,
+    PanelType::q4_k,   PanelType::q5_k,    PanelType::q6_k,  PanelType::q8_k,    PanelType::mxfp4,
+    PanelType::iq4_nl, PanelType::iq4_xs,  PanelType::nvfp4, PanelType::iq2_xxs, PanelType::iq2_xs,
+    PanelType::iq2_s,  PanelType::iq3_xxs, PanelType::iq3_s, PanelType::iq1_s,   PanelType::iq1_m,
+    PanelType::tq1_0,  PanelType::tq2_0,   PanelType::q1_0,  PanelType::q2_0,    PanelType::f8_e4m3,
+    PanelType::int4,   PanelType::int8,    PanelType::nf4,   PanelType::fp4};
 
 // By PanelType.
 inline constexpr const char* kTypeNames[] = {
-    "f32",  "f16",  "bf16", "q4_0",  "q4_1",   "q5_0",   "q5_1",    "q8_0", "q2_k", "q3_k", "q4_k",
-    "q5_k", "q6_k", "q8_k", "mxfp4", "iq4_nl", "iq4_xs", "f8_e4m3", "int4", "int8", "nf4",  "fp4"};
+    "f32",     "f16",    "bf16",    "q4_0",    "q4_1",  "q5_0",  "q5_1",   "q8_0",   "q2_k",
+    "q3_k",    "q4_k",   "q5_k",    "q6_k",    "q8_k",  "mxfp4", "iq4_nl", "iq4_xs", "nvfp4",
+    "iq2_xxs", "iq2_xs", "iq2_s",   "iq3_xxs", "iq3_s", "iq1_s", "iq1_m",  "tq1_0",  "tq2_0",
+    "q1_0",    "q2_0",   "f8_e4m3", "int4",    "int8",  "nf4",   "fp4"};
 static_assert(std::size(kTypeNames) == kPanelTypes && std::size(kAllPanelTypes) == kPanelTypes);
 
 inline int block_values(PanelType type) { return block_layout(type).values; }
@@ -130,7 +134,26 @@ inline std::vector<std::byte> random_file_rows(PanelType type, int rows, int col
       put_halves(18, {0});
       break;
     case PanelType::iq4_xs:
-      put_halves(136, {0});
+    case PanelType::iq3_xxs:
+    case PanelType::iq3_s:
+    case PanelType::iq2_xxs:
+    case PanelType::iq2_xs:
+    case PanelType::iq2_s:
+    case PanelType::iq1_s:
+    case PanelType::q1_0:
+    case PanelType::q2_0:
+      put_halves(block_layout(type).file_bytes, {0});
+      break;
+    case PanelType::tq1_0:
+      put_halves(54, {52});
+      break;
+    case PanelType::tq2_0:
+      put_halves(66, {64});
+      break;
+    case PanelType::iq1_m:  // f16 in the high nibbles of four words, the highest one finite
+      for (std::size_t begin = 0; begin < bytes; begin += 56) data[begin + 55] &= std::byte{0xBF};
+      break;
+    case PanelType::nvfp4:
       break;
     case PanelType::f8_e4m3:
       for (std::byte& b : data) {  // no NaN

@@ -28,11 +28,13 @@ struct TileKernels {
   TileFunction by_tokens[kTileTokens];  // [T - 1]
 };
 
-// Defined in matmul_{q32,k,codebook,float}_kernels.cpp.
+// Defined in matmul_{q32,k,codebook,grid,float}_kernels.cpp.
 extern const TileKernels kTilesF32, kTilesF16, kTilesBf16;
 extern const TileKernels kTilesQ40, kTilesQ41, kTilesQ50, kTilesQ51, kTilesQ80;
 extern const TileKernels kTilesQ2K, kTilesQ3K, kTilesQ4K, kTilesQ5K, kTilesQ6K, kTilesQ8K;
-extern const TileKernels kTilesMxfp4, kTilesIq4Nl, kTilesIq4Xs;
+extern const TileKernels kTilesMxfp4, kTilesNvfp4, kTilesIq4Nl, kTilesIq4Xs;
+extern const TileKernels kTilesIq3Xxs, kTilesIq3S, kTilesIq2Xxs, kTilesIq2S, kTilesIq1S, kTilesIq1M;
+extern const TileKernels kTilesQ10, kTilesQ20;
 extern const TileKernels kTilesF8, kTilesInt4, kTilesInt8, kTilesNf4, kTilesFp4;
 
 // Defined in convert_kernels.cpp; MatmulKernels says what they do.

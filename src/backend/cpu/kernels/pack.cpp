@@ -195,17 +195,90 @@ void pack_mxfp4(const std::uint8_t* src, std::uint8_t* dst, int row) {
   put_nibbles(dst + 16, row, codes);
 }
 
-// Types of 256 indices into a table, with a scale for each 32 of them.
-void pack_codebook(DType type, const std::uint8_t* src, std::uint8_t* dst, int row) {
+// The sign of a scale does not count, and 0x7F stands for zero.
+void pack_nvfp4(const std::uint8_t* src, std::uint8_t* dst, int row) {
+  for (int s = 0; s < 4; ++s) {
+    std::uint8_t* part = dst + 288 * (s / 2);
+    part[16 * (s % 2) + row] = src[s] == 0x7F ? 0 : src[s] & 0x7F;
+  }
+  for (int b = 0; b < 2; ++b) {
+    Codes codes;
+    for (int i = 0; i < 32; ++i) {
+      const std::uint8_t byte = src[4 + 16 * b + i / 16 * 8 + i % 8];
+      codes[i] = i % 16 < 8 ? byte & 15 : static_cast<std::uint8_t>(byte >> 4);
+    }
+    put_nibbles(dst + 288 * b + 32, row, codes);
+  }
+}
+
+// Types of 256 indices into a table, with a scale for each 32 or 16 of them.
+void pack_codebook(PanelType panel, const std::uint8_t* src, std::uint8_t* dst, int row) {
+  const auto type = static_cast<DType>(panel);
   const CodebookBlock block = read_codebook_block(type, reinterpret_cast<const std::byte*>(src));
-  std::uint8_t scales[8];
-  for (int s = 0; s < 8; ++s) scales[s] = static_cast<std::uint8_t>(block.scales[2 * s]);
+  const int n_scales = codebook_scales(panel);
+  const bool nibbles = codebook(type).bits == 4;
+  std::uint8_t scales[16];
+  for (int s = 0; s < n_scales; ++s) {
+    scales[s] = static_cast<std::uint8_t>(block.scales[s * 16 / n_scales]);
+  }
   std::memcpy(dst + 2 * row, &block.d, 2);
-  put_columns(dst + 32, row, scales, 8);
+  put_columns(dst + 32, row, scales, n_scales);
+  dst += 32 + 16 * n_scales;
   for (int s = 0; s < 8; ++s) {
     Codes codes;
     std::memcpy(codes, block.codes + 32 * s, sizeof codes);
-    put_nibbles(dst + 160 + 256 * s, row, codes);
+    if (nibbles) {
+      put_nibbles(dst + 256 * s, row, codes);
+    } else {
+      put_crumbs(dst + 192 * s, row, codes, 0);
+      put_bit_plane(dst + 192 * s + 128, row, codes, 2);
+    }
+  }
+}
+
+// Types of one scale and two bits a code go into blocks of 32: 160 bytes of a panel each.
+void put_scaled_crumbs(std::uint8_t* dst, int row, const std::uint8_t* half, const Codes& codes) {
+  put_half(dst, row, half);
+  put_crumbs(dst + 32, row, codes, 0);
+}
+
+void pack_tq1_0(const std::uint8_t* src, std::uint8_t* dst, int row) {
+  static constexpr int kPowers[] = {1, 3, 9, 27, 81};
+  for (int s = 0; s < 8; ++s) {
+    Codes codes;
+    for (int i = 0; i < 32; ++i) {
+      // Five digits a byte of 32 bytes, then of 16, then four digits of 4.
+      const int k = 32 * s + i;
+      const int byte = k < 160 ? k % 32 : k < 240 ? 32 + k % 16 : 48 + k % 4;
+      const int digit = k < 160 ? k / 32 : k < 240 ? (k - 160) / 16 : (k - 240) / 4;
+      codes[i] = static_cast<std::uint8_t>((src[byte] * kPowers[digit] & 255) * 3 >> 8);
+    }
+    put_scaled_crumbs(dst + 160 * s, row, src + 52, codes);
+  }
+}
+
+void pack_tq2_0(const std::uint8_t* src, std::uint8_t* dst, int row) {
+  for (int s = 0; s < 8; ++s) {
+    Codes codes;
+    for (int i = 0; i < 32; ++i) codes[i] = (src[32 * (s / 4) + i] >> 2 * (s % 4)) & 3;
+    put_scaled_crumbs(dst + 160 * s, row, src + 64, codes);
+  }
+}
+
+void pack_q2_0(const std::uint8_t* src, std::uint8_t* dst, int row) {
+  for (int s = 0; s < 2; ++s) {
+    Codes codes;
+    for (int i = 0; i < 32; ++i) codes[i] = (src[2 + 8 * s + i / 4] >> 2 * (i % 4)) & 3;
+    put_scaled_crumbs(dst + 160 * s, row, src, codes);
+  }
+}
+
+void pack_q1_0(const std::uint8_t* src, std::uint8_t* dst, int row) {
+  for (int s = 0; s < 4; ++s) {
+    Codes codes;
+    for (int i = 0; i < 32; ++i) codes[i] = (src[2 + 4 * s + i / 8] >> i % 8) & 1;
+    put_half(dst + 96 * s, row, src);
+    put_bit_plane(dst + 96 * s + 32, row, codes, 0);
   }
 }
 
@@ -290,8 +363,30 @@ void pack_block(PanelType type, const std::uint8_t* src, std::uint8_t* dst, int 
     case PanelType::iq4_nl:
       pack_q4(src, dst, row, 1);
       break;
+    case PanelType::nvfp4:
+      pack_nvfp4(src, dst, row);
+      break;
     case PanelType::iq4_xs:
-      pack_codebook(DType::iq4_xs, src, dst, row);
+    case PanelType::iq3_xxs:
+    case PanelType::iq3_s:
+    case PanelType::iq2_xxs:
+    case PanelType::iq2_xs:
+    case PanelType::iq2_s:
+    case PanelType::iq1_s:
+    case PanelType::iq1_m:
+      pack_codebook(type, src, dst, row);
+      break;
+    case PanelType::tq1_0:
+      pack_tq1_0(src, dst, row);
+      break;
+    case PanelType::tq2_0:
+      pack_tq2_0(src, dst, row);
+      break;
+    case PanelType::q1_0:
+      pack_q1_0(src, dst, row);
+      break;
+    case PanelType::q2_0:
+      pack_q2_0(src, dst, row);
       break;
     case PanelType::f8_e4m3:
       pack_f8(src, dst, row);

@@ -32,8 +32,20 @@
 //   q8_k        per 256 k: d f32[16], 8 x bytes (xor 0x80)                               4160
 //   mxfp4       per 32 k: e u8[16], nibbles                                              272
 //   iq4_nl      per 32 k: d f16[16], nibbles                                             288
-//   iq4_xs      per 256 k: d f16[16], columns of 8 (signed scale), 8 x nibbles           2208
-// The codes of the last three are indices into tables of 16 numbers (quant_codes.hpp).
+//   nvfp4       per 32 k: u8[16] scale of the first 16 k, u8[16] of the others (E4M3 without sign),
+//                         nibbles                                                         288
+//   iq4_xs, iq3_xxs, iq3_s
+//               per 256 k: d f16[16], columns of 8 (signed scale), 8 x nibbles           2208
+//   iq2_xxs, iq1_s
+//               per 256 k: d f16[16], columns of 8 (signed scale), 8 x (crumbs, bit plane (bit 2))
+//                                                                                       1696
+//   iq2_xs, iq2_s, iq1_m
+//               per 256 k: as q3_k                                                       1824
+//   The codes of mxfp4 to iq1_m are indices into tables of 16 or 8 numbers, which differ with the
+//   type (matmul_codebook_kernels.cpp).
+//   tq1_0, tq2_0, q2_0
+//               per 32 k: d f16[16], crumbs                                               160
+//   q1_0        per 32 k: d f16[16], bit plane (bit 0)                                    96
 //   f8_e4m3     per 32 k: d f32[16], then per k: u8[16]                                   576
 //   int4        per 32 k: d f32[16], m f32[16], nibbles                                   384
 //   int8        per 32 k: d f32[16], m f32[16], bytes (xor 0x80)                          640
@@ -66,6 +78,18 @@ enum class PanelType : std::uint8_t {
   mxfp4,
   iq4_nl,
   iq4_xs,
+  nvfp4,
+  iq2_xxs,
+  iq2_xs,
+  iq2_s,
+  iq3_xxs,
+  iq3_s,
+  iq1_s,
+  iq1_m,
+  tq1_0,
+  tq2_0,
+  q1_0,
+  q2_0,
   // Types of no GGUF file come last, as in DType.
   f8_e4m3,
   int4,
@@ -73,7 +97,7 @@ enum class PanelType : std::uint8_t {
   nf4,
   fp4,
 };
-constexpr int kPanelTypes = 22;
+constexpr int kPanelTypes = 34;
 
 // A packed matrix; a view. rows and cols are those of the matrix; data holds
 // ceil(rows / kPanelRows) panels of panel_bytes each and is aligned to 64 bytes.

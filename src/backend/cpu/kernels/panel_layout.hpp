@@ -35,6 +35,18 @@ inline constexpr std::array<BlockLayout, kPanelTypes> kBlockLayouts{{
     {32, 17, 272},     // mxfp4
     {32, 18, 288},     // iq4_nl
     {256, 136, 2208},  // iq4_xs
+    {64, 36, 576},     // nvfp4
+    {256, 66, 1696},   // iq2_xxs
+    {256, 74, 1824},   // iq2_xs
+    {256, 82, 1824},   // iq2_s
+    {256, 98, 2208},   // iq3_xxs
+    {256, 110, 2208},  // iq3_s
+    {256, 50, 1696},   // iq1_s
+    {256, 56, 1824},   // iq1_m
+    {256, 54, 1280},   // tq1_0
+    {256, 66, 1280},   // tq2_0
+    {128, 18, 384},    // q1_0
+    {64, 18, 320},     // q2_0
     {32, 36, 576},     // f8_e4m3
     {32, 24, 384},     // int4
     {32, 40, 640},     // int8
@@ -44,6 +56,13 @@ inline constexpr std::array<BlockLayout, kPanelTypes> kBlockLayouts{{
 
 inline const BlockLayout& block_layout(PanelType type) noexcept {
   return kBlockLayouts[static_cast<std::size_t>(type)];
+}
+
+// Signed scales of a block of the types iq4_xs to iq1_m.
+inline int codebook_scales(PanelType type) noexcept {
+  const bool each_16 =
+      type == PanelType::iq2_xs || type == PanelType::iq2_s || type == PanelType::iq1_m;
+  return each_16 ? 16 : 8;
 }
 
 inline std::uint32_t load_u32(const std::uint8_t* p) noexcept {

@@ -68,6 +68,18 @@ struct NibblesCrumbs {
   }
 };
 
+// Q1_0: 0 or 2, that is 1 or -1 with an offset of 1.
+struct DoubledPlane {
+  static constexpr std::size_t kBytes = 64;
+  Ints plane;
+  RBEE_MEMBER DoubledPlane(const std::byte* block, int part)
+      : plane(load_ints(block + part * kPartBytes)) {}
+  template <int g>
+  RBEE_MEMBER Ints group() const {
+    return bit_and(shift<1 - g>(plane), splat(0x02020202U));
+  }
+};
+
 // Q3_K: crumbs, then a bit plane (bit 2).
 struct CrumbsPlane {
   static constexpr std::size_t kBytes = Crumbs::kBytes + 64;
@@ -91,17 +103,17 @@ constexpr CodeTable code_table(const int (&values)[16], int offset) {
   return table;
 }
 
-// Nibbles that are indices into a table.
-template <const CodeTable& codes>
+// The codes of another reader are indices into a table.
+template <class Codes, const CodeTable& table>
 struct Indices {
-  static constexpr std::size_t kBytes = Nibbles::kBytes;
-  Nibbles nibbles;
-  Table table;
+  static constexpr std::size_t kBytes = Codes::kBytes;
+  Codes indices;
+  Table values;
   RBEE_MEMBER Indices(const std::byte* block, int part)
-      : nibbles(block, part), table(load_table(codes.bytes)) {}
+      : indices(block, part), values(load_table(table.bytes)) {}
   template <int g>
   RBEE_MEMBER Ints group() const {
-    return lookup(table, nibbles.template group<g>());
+    return lookup(values, indices.template group<g>());
   }
 };
 

@@ -114,7 +114,7 @@ RBEE_INLINE void dot(const Codes& codes, const std::byte* q, const std::byte* ne
     return;
   }
   // Pair sums are added up in 16 bits for as many groups as fit: groups * 2 * (2^bits - 1) * 127.
-  constexpr int fit = bits <= 4 ? 8 : bits == 5 ? 4 : 2;
+  constexpr int fit = bits <= 4 ? 8 : bits == 5 ? 4 : bits == 6 ? 2 : 1;
   constexpr int run = fit < groups ? fit : groups;
   const Ints ones = _mm256_set1_epi16(1);
   if constexpr (T > 1) hide(q);

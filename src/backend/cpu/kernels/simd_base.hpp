@@ -79,9 +79,8 @@ RBEE_INLINE Table load_table(const std::uint8_t* p) { return p; }
   return load_ints(bytes);
 }
 
-RBEE_INLINE Floats load_halves(const void* p) {
-  const Ints h =
-      _mm_unpacklo_epi16(_mm_loadl_epi64(static_cast<const __m128i*>(p)), _mm_setzero_si128());
+// The floats of the f16 numbers in the low halves of the lanes.
+RBEE_INLINE Floats floats_of_halves(Ints h) {
   const Ints sign = shift_left<16>(bit_and(h, splat(0x8000)));
   const Ints magnitude = bit_and(h, splat(0x7FFF));
   const Ints normal = _mm_add_epi32(shift_left<13>(magnitude), splat(112U << 23));
@@ -91,6 +90,10 @@ RBEE_INLINE Floats load_halves(const void* p) {
   const Ints is_small = _mm_cmplt_epi32(magnitude, splat(1 << 10));
   const Ints is_special = _mm_cmpgt_epi32(magnitude, splat(0x7BFF));
   return as_floats(bit_or(sign, select(is_small, small, select(is_special, special, normal))));
+}
+RBEE_INLINE Floats load_halves(const void* p) {
+  return floats_of_halves(
+      _mm_unpacklo_epi16(_mm_loadl_epi64(static_cast<const __m128i*>(p)), _mm_setzero_si128()));
 }
 
 // Two lanes of a * b + c, rounded once. The product of floats is exact in double; the sum is

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -144,19 +145,72 @@ void unpack_q6_k(const std::uint8_t* src, int row, float* out) {
   }
 }
 
-void unpack_table_codes(const std::uint8_t* src, int row, float scale, DType type, float* out) {
-  Codes codes;
-  add_nibbles(src, row, codes);
+// 32 indices into the table of a type, with one scale.
+void unpack_indices(const Codes& codes, float scale, DType type, float* out) {
   for (int k = 0; k < 32; ++k) {
     out[k] = scale * static_cast<float>(codebook(type).values[codes[k]]);
   }
 }
 
-void unpack_codebook(DType type, const std::uint8_t* src, int row, float* out) {
+void unpack_scaled_nibbles(const std::uint8_t* src, int row, float scale, DType type, float* out) {
+  Codes codes;
+  add_nibbles(src, row, codes);
+  unpack_indices(codes, scale, type, out);
+}
+
+void unpack_nvfp4(const std::uint8_t* src, int row, float* out) {
+  for (int b = 0; b < 2; ++b, src += 288) {
+    float values[32];
+    unpack_scaled_nibbles(src + 32, row, 1, DType::nvfp4, values);
+    for (int k = 0; k < 32; ++k) {
+      const int scale = src[16 * (k / 16) + row];
+      const int exponent = scale >> 3;
+      const int fraction = exponent == 0 ? scale : (scale & 7) + 8;
+      // Half of an E4M3 number.
+      out[32 * b + k] =
+          std::ldexp(static_cast<float>(fraction), std::max(exponent, 1) - 11) * values[k];
+    }
+  }
+}
+
+void unpack_codebook(PanelType panel, const std::uint8_t* src, int row, float* out) {
+  const auto type = static_cast<DType>(panel);
   const float d = half_at(src, row) * codebook(type).unit;
+  const int n_scales = codebook_scales(panel);
+  const std::uint8_t* bytes = src + 32 + 16 * n_scales;
   for (int s = 0; s < 8; ++s) {
-    const auto scale = static_cast<std::int8_t>(column(src + 32, row, s));
-    unpack_table_codes(src + 160 + 256 * s, row, d * static_cast<float>(scale), type, out + 32 * s);
+    Codes codes = {};
+    if (codebook(type).bits == 4) {
+      add_nibbles(bytes + 256 * s, row, codes);
+    } else {
+      add_crumbs(bytes + 192 * s, row, 0, codes);
+      add_bit_plane(bytes + 192 * s + 128, row, 2, codes);
+    }
+    unpack_indices(codes, d, type, out + 32 * s);
+    for (int k = 32 * s; k < 32 * s + 32; ++k) {
+      const auto scale = static_cast<std::int8_t>(column(src + 32, row, k * n_scales / 256));
+      out[k] *= static_cast<float>(scale);
+    }
+  }
+}
+
+// Blocks of 32 in two bits, or one, a code.
+void unpack_scaled_crumbs(const std::uint8_t* src, int row, int blocks, float* out) {
+  for (int s = 0; s < blocks; ++s, src += 160) {
+    Codes codes = {};
+    add_crumbs(src + 32, row, 0, codes);
+    for (int k = 0; k < 32; ++k) {
+      out[32 * s + k] = half_at(src, row) * static_cast<float>(codes[k] - 1);
+    }
+  }
+}
+void unpack_q1_0(const std::uint8_t* src, int row, float* out) {
+  for (int s = 0; s < 4; ++s, src += 96) {
+    Codes codes = {};
+    add_bit_plane(src + 32, row, 0, codes);
+    for (int k = 0; k < 32; ++k) {
+      out[32 * s + k] = half_at(src, row) * static_cast<float>(2 * codes[k] - 1);
+    }
   }
 }
 
@@ -229,13 +283,33 @@ void unpack_block(PanelType type, const std::uint8_t* src, int row, float* out) 
       }
       break;
     case PanelType::mxfp4:
-      unpack_table_codes(src + 16, row, std::ldexp(1.0F, src[row] - 128), DType::mxfp4, out);
+      unpack_scaled_nibbles(src + 16, row, std::ldexp(1.0F, src[row] - 128), DType::mxfp4, out);
       break;
     case PanelType::iq4_nl:
-      unpack_table_codes(src + 32, row, half_at(src, row), DType::iq4_nl, out);
+      unpack_scaled_nibbles(src + 32, row, half_at(src, row), DType::iq4_nl, out);
+      break;
+    case PanelType::nvfp4:
+      unpack_nvfp4(src, row, out);
       break;
     case PanelType::iq4_xs:
-      unpack_codebook(DType::iq4_xs, src, row, out);
+    case PanelType::iq3_xxs:
+    case PanelType::iq3_s:
+    case PanelType::iq2_xxs:
+    case PanelType::iq2_xs:
+    case PanelType::iq2_s:
+    case PanelType::iq1_s:
+    case PanelType::iq1_m:
+      unpack_codebook(type, src, row, out);
+      break;
+    case PanelType::tq1_0:
+    case PanelType::tq2_0:
+      unpack_scaled_crumbs(src, row, 8, out);
+      break;
+    case PanelType::q2_0:
+      unpack_scaled_crumbs(src, row, 2, out);
+      break;
+    case PanelType::q1_0:
+      unpack_q1_0(src, row, out);
       break;
     case PanelType::f8_e4m3:
       unpack_f8(src, row, out);

@@ -1,0 +1,84 @@
+// Products of blocks of 256 values with one f16 scale d, times 2^unit, and signed 8-bit scales sc.
+// For *_kernels.cpp files only.
+#pragma once
+#include "backend/cpu/kernels/matmul_tile.hpp"
+#include "backend/cpu/kernels/quant_codes.hpp"
+
+namespace rbee::cpu::RBEE_ISA {
+namespace {
+
+template <int unit>
+RBEE_INLINE Floats load_scaled_halves(const std::byte* p) {
+  const Floats d = load_halves(p);
+  if constexpr (unit == 0) return d;
+  return mul(d, as_floats(splat((127U + unit) << 23)));
+}
+
+// A signed scale for each 16 of 256 values.
+//   v = float(dot low) * (d * sc low); v = fma(float(dot high), d * sc high, v);
+//   sum = fma(v, scale, sum)
+template <class Codes, int bits, int offset, int unit = 0>
+struct SignedScale16 {
+  static constexpr int kValues = 256;
+  static constexpr std::size_t kBytes = 288 + 8 * Codes::kBytes;
+
+  template <int T>
+  RBEE_MEMBER static void add_block(const std::byte* w, ActBlock<T> x, int part,
+                                    Floats (&sums)[T]) {
+    const Floats d = load_scaled_halves<unit>(w + 2 * kLanes * part);
+    const std::byte* columns = w + 32 + part * kPartBytes;
+    const std::byte* bytes = w + 288;
+    for (int s = 0; s < 8; s += 2, columns += 64) {
+      Ints scales = load_ints(columns);
+      for (int i = 0; i < 2; ++i) {
+        const Floats low = mul(d, to_floats(shift_right_signed<24>(shift_left<24>(scales))));
+        const Floats high = mul(d, to_floats(shift_right_signed<24>(shift_left<16>(scales))));
+        scales = shift_right<16>(scales);
+        const Codes codes(bytes, part);
+        Floats v[T];
+        Ints c[T];
+        dot<bits, offset, 4>(codes, x.q(), x.neg_sum_low(), c);
+        each_token<T>([&](auto t) RBEE_LAMBDA { v[t] = mul(to_floats(c[t]), low); });
+        dot<bits, offset, 4>(SecondHalf<Codes>{codes}, x.q_high(), x.neg_sum_high(), c);
+        each_token<T>([&](auto t) RBEE_LAMBDA {
+          v[t] = fma(to_floats(c[t]), high, v[t]);
+          sums[t] = fma(v[t], broadcast(x.scale(t)), sums[t]);
+        });
+        bytes += Codes::kBytes;
+        x.p += ActBlock<T>::kBytes;
+      }
+    }
+  }
+};
+
+// A signed scale for each 32 of 256 values: sum = fma(float(integer dot), d * sc * scale, sum).
+template <class Codes, int bits, int offset, int unit = 0>
+struct SignedScale32 {
+  static constexpr int kValues = 256;
+  static constexpr std::size_t kBytes = 160 + 8 * Codes::kBytes;
+
+  template <int T>
+  RBEE_MEMBER static void add_block(const std::byte* w, ActBlock<T> x, int part,
+                                    Floats (&sums)[T]) {
+    const Floats d = load_scaled_halves<unit>(w + 2 * kLanes * part);
+    const std::byte* columns = w + 32 + part * kPartBytes;
+    const std::byte* bytes = w + 160;
+    for (int v = 0; v < 2; ++v, columns += 64) {
+      Ints scales = load_ints(columns);
+      for (int j = 0; j < 4; ++j) {
+        const Floats scale = mul(d, to_floats(shift_right_signed<24>(shift_left<24>(scales))));
+        scales = shift_right<8>(scales);
+        Ints c[T];
+        dot<bits, offset, 8>(Codes(bytes, part), x.q(), x.neg_sum(), c);
+        each_token<T>([&](auto t) RBEE_LAMBDA {
+          sums[t] = fma(to_floats(c[t]), mul(scale, broadcast(x.scale(t))), sums[t]);
+        });
+        bytes += Codes::kBytes;
+        x.p += ActBlock<T>::kBytes;
+      }
+    }
+  }
+};
+
+}  // namespace
+}  // namespace rbee::cpu::RBEE_ISA
