@@ -12,6 +12,7 @@
 #include "base/load_error.hpp"
 #include "model/family.hpp"
 #include "model/make_backend.hpp"
+#include "state/state_cache.hpp"
 
 namespace rbee {
 namespace {
@@ -40,22 +41,6 @@ Json type_histogram(const Checkpoint& checkpoint) {
   return json;
 }
 
-// Bytes the weights take once packed by this backend.
-std::size_t packed_bytes(const Checkpoint& checkpoint, const Backend& backend) {
-  std::size_t total = 0;
-  for (const TensorInfo& tensor : checkpoint.tensors()) {
-    if (tensor.shape.size() == 2) {
-      total += backend.packed_bytes(tensor.type, static_cast<int>(tensor.shape[0]),
-                                    static_cast<int>(tensor.shape[1]));
-    } else {
-      std::size_t n = sizeof(float);
-      for (const std::int64_t d : tensor.shape) n *= static_cast<std::size_t>(d);
-      total += n;
-    }
-  }
-  return total;
-}
-
 Json inspect_tokenizer(const std::filesystem::path& path) {
   try {
     const auto tokenizer = Tokenizer::open(path);
@@ -70,35 +55,49 @@ Json inspect_tokenizer(const std::filesystem::path& path) {
   }
 }
 
-Json inspect_memory(const Checkpoint& checkpoint, const ModelInfo& info,
-                    const LoadOptions& options) {
-  const auto backend = make_backend(options.device, options.backend);
-  const double per_page = static_cast<double>(backend->page_bytes(info.state));
-  return {{"device", backend->name()},
-          {"weights_bytes", packed_bytes(checkpoint, *backend)},
-          {"state_bytes_per_token", per_page / kPageTokens},
-          {"state_bytes_per_sequence", backend->slot_bytes(info.state)}};
+// What serving takes: the backend has seen every weight, in a dry run.
+Json inspect_memory(const Backend& backend, const ModelInfo& info) {
+  const std::size_t page = backend.page_bytes(info.state);
+  const std::size_t weights = backend.memory().weights;
+  const std::size_t sequence =
+      static_cast<std::size_t>(pages_for(info.max_context)) * page + backend.slot_bytes(info.state);
+  return {{"device", backend.name()},
+          {"weights_bytes", weights},
+          {"state_bytes_per_token", static_cast<double>(page) / kPageTokens},
+          {"state_bytes_per_sequence", backend.slot_bytes(info.state)},
+          {"state_bytes_of_full_context", sequence},
+          {"total_bytes", weights + sequence}};
+}
+
+// Builds the model on a backend that keeps nothing.
+Json inspect_model(const Checkpoint& checkpoint, Backend& backend) {
+  const Family& family = find_family(checkpoint, all_families());
+  Loader loader(checkpoint, &backend);
+  const auto model = family.build(loader);
+  loader.check_all_used();
+  const ModelInfo& info = model->info();
+  return {{"family", family.id},
+          {"parameters", loader.parameters()},
+          {"layers", info.n_layers},
+          {"hidden_size", info.hidden_size},
+          {"vocab_size", info.vocab_size},
+          {"context", info.max_context},
+          {"memory", inspect_memory(backend, info)}};
 }
 
 Json inspect(const InspectOptions& options) {
   const auto path = resolve_model(options.model.model, cache_roots_from_environment());
   const auto checkpoint = Checkpoint::open(path);
+  LoadOptions load = load_options(options.model);
+  load.backend.dry_run = true;
+  const auto backend = make_backend(load.device, load.backend);
   Json json{{"path", path.string()},
             {"format", checkpoint->format() == Format::gguf ? "gguf" : "safetensors"},
             {"architecture", checkpoint->architecture()},
             {"tensors", checkpoint->tensors().size()},
             {"types", type_histogram(*checkpoint)}};
   try {
-    const Family& family = find_family(*checkpoint, all_families());
-    Loader dry_run(*checkpoint, nullptr);
-    const auto model = family.build(dry_run);
-    json["family"] = family.id;
-    json["parameters"] = dry_run.parameters();
-    json["layers"] = model->info().n_layers;
-    json["hidden_size"] = model->info().hidden_size;
-    json["vocab_size"] = model->info().vocab_size;
-    json["context"] = model->info().max_context;
-    json["memory"] = inspect_memory(*checkpoint, model->info(), load_options(options.model));
+    json.update(inspect_model(*checkpoint, *backend));
   } catch (const LoadError& e) {
     json["unsupported"] = e.what();
   }
@@ -131,10 +130,11 @@ void print_model(const Json& json) {
                          json["hidden_size"].get<int>(), json["vocab_size"].get<int>()));
   print_line("context", fmt::format("{} tokens", json["context"].get<int>()));
   const Json& memory = json["memory"];
-  print_line("memory", fmt::format("{} for weights, {} of state per token ({})",
-                                   human_bytes(memory["weights_bytes"].get<double>()),
-                                   human_bytes(memory["state_bytes_per_token"].get<double>()),
-                                   memory["device"].get<std::string>()));
+  const auto bytes = [&memory](const char* key) { return human_bytes(memory[key].get<double>()); };
+  print_line("memory",
+             fmt::format("{} for weights, {} of state per token ({})", bytes("weights_bytes"),
+                         bytes("state_bytes_per_token"), memory["device"].get<std::string>()));
+  print_line("", fmt::format("{} with a sequence as long as the context", bytes("total_bytes")));
 }
 
 void print_report(const Json& json) {

@@ -68,6 +68,7 @@ struct BackendOptions {
   int threads = 0;      // 0: one for each core this process may use
   std::string cpu_isa;  // "": the best the processor has; or base, avx2, avx512
   KvType kv_type = KvType::automatic;
+  bool dry_run = false;  // packs nothing, but memory() and all sizes answer as if; cannot run
 };
 
 }  // namespace rbee

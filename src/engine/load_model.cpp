@@ -34,7 +34,8 @@ LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& opt
       "loaded {}: {} ({}), {:.1f}M parameters, {} layers, context {}, {:.1f} MiB on {}, {:.2f} s",
       path.string(), loaded.family, loaded.architecture,
       static_cast<double>(loaded.parameters) / 1e6, info.n_layers, info.max_context,
-      static_cast<double>(loader.packed_bytes()) / kMiB, loaded.backend->name(), seconds.count());
+      static_cast<double>(loaded.backend->memory().weights) / kMiB, loaded.backend->name(),
+      seconds.count());
   return loaded;
 }
 

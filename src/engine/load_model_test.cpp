@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "base/load_error.hpp"
+#include "model/loader.hpp"
+#include "model/make_backend.hpp"
 
 namespace rbee {
 namespace {
@@ -59,6 +61,26 @@ TEST(LoadModel, LoadsOnTheCpu) {
   const LoadedModel loaded = load_model(kFixtures / "llama_k256" / "model-Q4_K_M.gguf", options);
   EXPECT_THAT(loaded.backend->name(), HasSubstr("cpu"));
   EXPECT_GT(loaded.backend->memory().weights, 0U);
+}
+
+// What inspect promises is what loading takes.
+TEST(LoadModel, DryRunsCountWhatLoadingTakes) {
+  for (const char* device : {"ref", "cpu"}) {
+    for (const char* model : {"llama3", "llama3/model.gguf", "llama_k256/model-Q4_K_M.gguf"}) {
+      const LoadedModel loaded = load_model(kFixtures / model, on(device));
+      BackendOptions options;
+      options.dry_run = true;
+      const auto dry = make_backend(device, options);
+      const auto checkpoint = Checkpoint::open(kFixtures / model);
+      Loader loader(*checkpoint, dry.get());
+      const auto planned = find_family(*checkpoint, all_families()).build(loader);
+      const auto& state = planned->info().state;
+      EXPECT_EQ(dry->memory().weights, loaded.backend->memory().weights) << device << model;
+      EXPECT_EQ(dry->page_bytes(state), loaded.backend->page_bytes(state)) << device << model;
+      EXPECT_EQ(loader.parameters(), loaded.parameters);
+      EXPECT_THROW(dry->run({}, [](Ops&, const Batch&) { return Tensor{}; }), BackendError);
+    }
+  }
 }
 
 TEST(LoadModel, ReportsProgressUpToTheEnd) {

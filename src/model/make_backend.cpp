@@ -10,7 +10,7 @@
 namespace rbee {
 
 std::unique_ptr<Backend> make_backend(std::string_view device, const BackendOptions& options) {
-  if (device == "ref") return std::make_unique<RefBackend>();
+  if (device == "ref") return std::make_unique<RefBackend>(options);
   if (device == "cpu") {
     try {
       return std::make_unique<CpuBackend>(options);

@@ -60,6 +60,15 @@ def test_inspect(cli):
     assert "context" in cli("inspect", FIXTURES / "yi").stdout
 
 
+def test_inspect_counts_what_serving_takes(cli):
+    memory = json.loads(cli("inspect", MODEL, "--json").stdout)["memory"]
+    bench = json.loads(cli("bench", "--model", MODEL, "-p", 0, "-n", 1, "-r", 1, "--json").stdout)
+    assert memory["weights_bytes"] == bench["weights_bytes"]
+    # 30 layers, 3 heads of 64, keys and values of two bytes each: the weights are quantised
+    assert memory["state_bytes_per_token"] == 30 * 3 * 64 * 2 * 2
+    assert memory["total_bytes"] == memory["weights_bytes"] + 8192 * memory["state_bytes_per_token"]
+
+
 def test_run_answers_a_piped_prompt(cli):
     done = cli("run", MODEL, "--temperature", 0, "-n", 40, stdin="What is 2+2?")
     assert "is 4." in done.stdout and "tokens/s" in done.stderr

@@ -77,7 +77,7 @@ std::string CpuBackend::name() const {
 }
 
 Weight CpuBackend::pack(const HostMatrix& matrix) {
-  const Weight weight = weights_.pack(matrix, pool_);
+  const Weight weight = options_.dry_run ? weights_.plan(matrix) : weights_.pack(matrix, pool_);
   const cpu::ActType act = cpu::matmul_kernels(isa_).act_type(cpu::panel_matrix(weight).type);
   const std::size_t values =
       static_cast<std::size_t>(weight.rows) * static_cast<std::size_t>(weight.cols);
@@ -86,7 +86,7 @@ Weight CpuBackend::pack(const HostMatrix& matrix) {
 }
 
 Weight CpuBackend::pack_vector(std::span<const float> values) {
-  return weights_.pack_vector(values);
+  return options_.dry_run ? weights_.plan_vector(values) : weights_.pack_vector(values);
 }
 
 std::size_t CpuBackend::packed_bytes(DType type, int rows, int cols) const {
@@ -142,6 +142,7 @@ std::span<const float> CpuBackend::host_logits() {
 }
 
 std::span<const float> CpuBackend::run(const Batch& batch, Forward forward) {
+  if (options_.dry_run) throw BackendError("a dry run keeps no weights");
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
   const int workers = team_size_.choose(batch.n_tokens());

@@ -39,6 +39,11 @@ void check(const HostMatrix& matrix) {
   }
 }
 
+std::size_t whole_lines(std::size_t bytes) noexcept { return (bytes + 63) / 64 * 64; }
+
+// What planned weights point to.
+constexpr std::byte kNoWeight{};
+
 }  // namespace
 
 PanelMatrix panel_matrix(const Weight& weight) noexcept {
@@ -51,7 +56,7 @@ std::size_t packed_matrix_bytes(DType type, int rows, int cols) noexcept {
 }
 
 std::byte* WeightStore::take(std::size_t bytes) {
-  bytes = (bytes + 63) / 64 * 64;
+  bytes = whole_lines(bytes);
   if (bytes > rest_.size()) {
     pieces_.emplace_back(std::max(bytes, kPiece), "weights");
     rest_ = pieces_.back().bytes();
@@ -82,6 +87,17 @@ Weight WeightStore::pack_vector(std::span<const float> values) {
   std::byte* data = take(values.size_bytes());
   if (!values.empty()) std::memcpy(data, values.data(), values.size_bytes());
   return {data, DType::f32, 1, static_cast<int>(values.size())};
+}
+
+Weight WeightStore::plan(const HostMatrix& matrix) {
+  check(matrix);
+  bytes_ += whole_lines(packed_matrix_bytes(matrix.type, matrix.rows, matrix.cols));
+  return {&kNoWeight, matrix.type, matrix.rows, matrix.cols};
+}
+
+Weight WeightStore::plan_vector(std::span<const float> values) {
+  bytes_ += whole_lines(values.size_bytes());
+  return {&kNoWeight, DType::f32, 1, static_cast<int>(values.size())};
 }
 
 }  // namespace rbee::cpu

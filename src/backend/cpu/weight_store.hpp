@@ -21,6 +21,9 @@ class WeightStore {
   // Throws LoadError for a shape that does not fit its type or its bytes.
   Weight pack(const HostMatrix& matrix, ThreadPool& pool);
   Weight pack_vector(std::span<const float> values);
+  // Check and count as the two above, but take no memory; nothing may read the result.
+  Weight plan(const HostMatrix& matrix);
+  Weight plan_vector(std::span<const float> values);
 
   std::size_t bytes() const noexcept { return bytes_; }
 

@@ -13,6 +13,9 @@
 namespace rbee {
 namespace {
 
+// What the weights of a dry run point to.
+constexpr std::byte kNoWeight{};
+
 [[noreturn]] void broken(const std::string& what) { throw BackendError("ref: " + what); }
 
 // Floats of a page; 0 for a layer without pages.
@@ -77,16 +80,18 @@ Weight RefBackend::pack(const HostMatrix& matrix) {
                                 info(matrix.type).name),
                     fmt::format("{} bytes", matrix.bytes.size()));
   }
-  const auto& copy = weights_.emplace_back(matrix.bytes.begin(), matrix.bytes.end());
-  weight_bytes_ += copy.size();
-  return {copy.data(), matrix.type, matrix.rows, matrix.cols};
+  return keep(matrix.bytes, matrix.type, matrix.rows, matrix.cols);
 }
 
 Weight RefBackend::pack_vector(std::span<const float> values) {
-  const auto bytes = std::as_bytes(values);
+  return keep(std::as_bytes(values), DType::f32, 1, static_cast<int>(values.size()));
+}
+
+Weight RefBackend::keep(std::span<const std::byte> bytes, DType type, int rows, int cols) {
+  weight_bytes_ += bytes.size();
+  if (dry_run_) return {&kNoWeight, type, rows, cols};
   const auto& copy = weights_.emplace_back(bytes.begin(), bytes.end());
-  weight_bytes_ += copy.size();
-  return {copy.data(), DType::f32, 1, static_cast<int>(values.size())};
+  return {copy.data(), type, rows, cols};
 }
 
 std::size_t RefBackend::packed_bytes(DType type, int rows, int cols) const {
@@ -129,6 +134,7 @@ void RefBackend::allocate_state(std::span<const LayerState> layers, int n_pages,
 }
 
 std::span<const float> RefBackend::run(const Batch& batch, Forward forward) {
+  if (dry_run_) broken("a dry run keeps no weights");
   check_batch(batch);
   RefOps ops(state_);
   const Tensor logits = forward(ops, batch);

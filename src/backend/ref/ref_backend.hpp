@@ -13,6 +13,8 @@ namespace rbee {
 
 class RefBackend final : public Backend {
  public:
+  explicit RefBackend(const BackendOptions& options = {}) : dry_run_(options.dry_run) {}
+
   std::string name() const override { return "ref"; }
 
   // Weights keep their file layout, in an own copy; rows are decoded to f32 whenever they are used.
@@ -46,6 +48,9 @@ class RefBackend final : public Backend {
   };
 
  private:
+  Weight keep(std::span<const std::byte> bytes, DType type, int rows, int cols);
+
+  bool dry_run_;
   std::deque<std::vector<std::byte>> weights_;
   void check_batch(const Batch& batch) const;
 
