@@ -113,19 +113,25 @@ Json series(int n, const std::vector<double>& rates) {
 }
 
 Json measure(const BenchOptions& options) {
+  if (options.prompt == 0 && options.generate == 0) throw UsageError("nothing to measure");
   LoadedModel model = load(options.model, false);
   const ModelInfo& info = model.model->info();
-  Bench bench(options, model);
-  std::vector<double> prefill, decode, bandwidth;
-  bench.prefill();  // warms caches and threads
-  for (int i = 0; i < options.repetitions; ++i) {
-    if (options.prompt > 0) prefill.push_back(bench.prefill());
-    if (options.generate > 0) decode.push_back(bench.decode());
-    bandwidth.push_back(read_bandwidth_gb_s(options.model.threads));
-  }
   const double state_per_token =
       static_cast<double>(model.backend->page_bytes(info.state)) / kPageTokens;
-  const double read_gb_s = *std::max_element(bandwidth.begin(), bandwidth.end());
+  const double bytes = static_cast<double>(weight_bytes_read(options, model)) +
+                       state_per_token * options.batch * (options.depth + options.generate / 2.0);
+  Bench bench(options, model);
+  ReadBandwidth bandwidth(options.model.threads, static_cast<std::size_t>(bytes));
+  std::vector<double> prefill, decode;
+  bench.prefill();  // warms caches and threads
+  // Measured between all runs, so that a slow moment of the machine does not make it look slow.
+  double read_gb_s = bandwidth.measure();
+  for (int i = 0; i < options.repetitions; ++i) {
+    if (options.prompt > 0) prefill.push_back(bench.prefill());
+    read_gb_s = std::max(read_gb_s, bandwidth.measure());
+    if (options.generate > 0) decode.push_back(bench.decode());
+    read_gb_s = std::max(read_gb_s, bandwidth.measure());
+  }
   Json json{{"model", options.model.model},
             {"device", model.backend->name()},
             {"batch", options.batch},
@@ -136,8 +142,6 @@ Json measure(const BenchOptions& options) {
   if (!decode.empty()) {
     json["decode"] = series(options.generate, decode);
     const double steps_per_second = median(decode) / options.batch;
-    const double bytes = static_cast<double>(weight_bytes_read(options, model)) +
-                         state_per_token * options.batch * (options.depth + options.generate / 2.0);
     json["decode"]["bytes_per_step"] = bytes;
     json["decode"]["gb_s"] = bytes * steps_per_second / 1e9;
     json["decode"]["share_of_read_bandwidth"] = bytes * steps_per_second / 1e9 / read_gb_s;

@@ -8,14 +8,21 @@
 #include <cstring>
 
 #include "backend/cpu/cpu_count.hpp"
-#include "backend/cpu/huge_memory.hpp"
-#include "backend/cpu/thread_pool.hpp"
 
 namespace rbee {
 namespace {
 
-constexpr std::size_t kBufferBytes = std::size_t{256} << 20;
-constexpr int kPasses = 8;
+constexpr std::size_t kLeastBytes = std::size_t{1} << 20;
+constexpr std::size_t kMostBytes = std::size_t{1} << 30;
+constexpr std::size_t kChunk = std::size_t{256} << 10;  // what a thread takes at a time
+constexpr int kLeastPasses = 4;
+constexpr double kSeconds = 0.1;
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 // Some function of all the bytes, so that they must be read.
 std::int64_t read_all(std::span<const std::byte> bytes) {
@@ -33,24 +40,36 @@ std::int64_t read_all(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-double read_bandwidth_gb_s(int threads) {
-  using Clock = std::chrono::steady_clock;
-  cpu::ThreadPool pool(threads > 0 ? threads : cpu::usable_cores());
-  const cpu::HugeMemory memory(kBufferBytes, "measuring bandwidth");
-  const std::size_t share = kBufferBytes / static_cast<std::size_t>(pool.size()) / 64 * 64;
-  const auto part = [&](int worker) {
-    return memory.bytes().subspan(static_cast<std::size_t>(worker) * share, share);
-  };
-  pool.run([&](int worker) { std::memset(part(worker).data(), worker + 1, share); });
+ReadBandwidth::ReadBandwidth(int threads, std::size_t bytes)
+    : pool_(std::min(threads > 0 ? threads : cpu::usable_cores(), cpu::ThreadPool::kMostThreads)),
+      memory_(std::clamp(bytes, kLeastBytes, kMostBytes) / 64 * 64, "measuring bandwidth") {
+  std::memset(memory_.bytes().data(), 1, memory_.bytes().size());
+}
+
+// A thread whose core is busy takes fewer chunks, as in the kernels.
+double ReadBandwidth::pass() {
+  const auto bytes = memory_.bytes();
+  std::atomic<std::size_t> next{0};
   std::atomic<std::int64_t> sink{0};
+  const auto start = Clock::now();
+  pool_.run([&](int) {
+    std::int64_t sum = 0;
+    for (;;) {
+      const std::size_t begin = next.fetch_add(kChunk, std::memory_order_relaxed);
+      if (begin >= bytes.size()) break;
+      sum ^= read_all(bytes.subspan(begin, std::min(kChunk, bytes.size() - begin)));
+    }
+    sink.fetch_xor(sum, std::memory_order_relaxed);
+  });
+  sink_ ^= sink;
+  return static_cast<double>(bytes.size()) / seconds_since(start) / 1e9;
+}
+
+double ReadBandwidth::measure() {
+  const auto start = Clock::now();
   double best = 0;
-  for (int pass = 0; pass < kPasses; ++pass) {
-    const auto start = Clock::now();
-    pool.run(
-        [&](int worker) { sink.fetch_xor(read_all(part(worker)), std::memory_order_relaxed); });
-    const std::chrono::duration<double> took = Clock::now() - start;
-    const double bytes = static_cast<double>(share) * pool.size();
-    best = std::max(best, bytes / took.count() / 1e9);
+  for (int passes = 0; passes < kLeastPasses || seconds_since(start) < kSeconds; ++passes) {
+    best = std::max(best, pass());
   }
   return best;
 }

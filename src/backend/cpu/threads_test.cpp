@@ -231,7 +231,7 @@ TEST(CpuCount, ReadsQuotas) {
   EXPECT_GE(usable_cores(), 1);
 }
 
-TEST(MemoryBandwidth, IsMeasured) { EXPECT_GT(read_bandwidth_gb_s(2), 0.1); }
+TEST(MemoryBandwidth, IsMeasured) { EXPECT_GT(ReadBandwidth(2, 64 << 20).measure(), 0.1); }
 
 }  // namespace
 }  // namespace rbee::cpu
