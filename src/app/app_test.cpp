@@ -6,8 +6,10 @@
 #include <iterator>
 
 #include "app/cli.hpp"
+#include "app/commands.hpp"
 #include "app/model_path.hpp"
 #include "app/npy.hpp"
+#include "app/text_file.hpp"
 #include "base/load_error.hpp"
 
 namespace rbee {
@@ -92,6 +94,56 @@ TEST(CommandLine, ExitCodes) {
   EXPECT_EQ(run({"--no-such-flag"}), 2);
   EXPECT_EQ(run({"eval"}), 2);
   EXPECT_EQ(run({"eval", "--model", "/nonexistent.gguf", "--tokens", "1"}), 1);
+}
+
+const std::string kModel = std::string(RBEE_TEST_DATA) + "/fixtures/llama3/model.gguf";
+
+int run_on_model(std::vector<const char*> args) {
+  args.insert(args.begin() + 1, {"--log-level", "error", "--threads", "1", "--model"});
+  args.insert(args.begin() + 6, kModel.c_str());
+  return run(std::move(args));
+}
+
+TEST(CommandLine, RefusesWhatCannotBe) {
+  const TempFolder temp;
+  const std::string folder = temp.path().string(), empty = folder + "/empty";
+  std::ofstream(empty).close();
+  EXPECT_EQ(run_on_model({"eval", "--tokens", "1,2"}), 0);
+  EXPECT_EQ(run_on_model({"eval", "--text", ""}), 2);
+  EXPECT_EQ(run_on_model({"eval", "--tokens", "1,x"}), 2);
+  EXPECT_EQ(run_on_model({"eval", "--tokens", "304"}), 2);
+  EXPECT_EQ(run_on_model({"eval", "--tokens", "1", "--chunk", "-1"}), 2);
+  EXPECT_EQ(run_on_model({"eval", "--tokens", "1", "--logits", "/nonexistent/x.npy"}), 1);
+  EXPECT_EQ(run_on_model({"eval", "--tokens", "1", "--device", "tpu"}), 1);
+  EXPECT_EQ(run_on_model({"bench", "-p", "0", "-n", "0"}), 2);
+  EXPECT_EQ(run_on_model({"perplexity", "-f", empty.c_str()}), 2);
+  for (const char* path : {"/nonexistent", folder.c_str()}) {
+    EXPECT_EQ(run_on_model({"eval", "--tokens-file", path}), 2) << path;
+    EXPECT_EQ(run_on_model({"perplexity", "-f", path}), 2) << path;
+    EXPECT_EQ(run({"inspect", path}), 1) << path;
+  }
+  EXPECT_EQ(run_on_model({"eval", "--tokens-file", empty.c_str()}), 2);
+  EXPECT_EQ(run({"inspect", empty.c_str()}), 1);
+  EXPECT_EQ(run({"inspect", kModel.c_str(), "--device", "tpu"}), 1);
+  EXPECT_EQ(run({"run", kModel.c_str(), "hi", "-n", "-2"}), 2);
+}
+
+TEST(CommandLine, FlagsOfAllCommandsMayComeFirst) {
+  EXPECT_EQ(run({"--log-level", "error", "inspect", kModel.c_str()}), 0);
+  EXPECT_EQ(run({"--log-level=error", "--log-format", "json", "inspect", kModel.c_str()}), 0);
+  EXPECT_EQ(run({"--log-level"}), 2);
+  EXPECT_EQ(run({"--log-level", "loud", "inspect", kModel.c_str()}), 2);
+}
+
+TEST(TextFile, IsReadWhole) {
+  const TempFolder temp;
+  const fs::path path = temp.path() / "text";
+  std::ofstream(path, std::ios::binary) << std::string("a\0b\r\n", 5);
+  EXPECT_EQ(read_text_file(path.string()), std::string("a\0b\r\n", 5));
+  std::ofstream(path).close();
+  EXPECT_EQ(read_text_file(path.string()), "");
+  EXPECT_THROW(read_text_file(temp.path().string()), UsageError);
+  EXPECT_THROW(read_text_file("/nonexistent/x"), UsageError);
 }
 
 }  // namespace

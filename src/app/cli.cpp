@@ -18,11 +18,17 @@ namespace {
 constexpr int kFault = 1;
 constexpr int kUsage = 2;
 
-// The worker this one replaces had no subcommands: its flags alone mean serve.
+// The worker this one replaces had no subcommands: its flags alone mean serve. Flags of all
+// commands may stand before the command.
 std::vector<std::string> arguments(int argc, const char* const* argv) {
   std::vector<std::string> args(argv + 1, argv + argc);
   if (args.empty()) return {"--help"};
-  const std::string& first = args.front();
+  std::size_t at = 0;
+  while (at < args.size() && args[at].starts_with("--log-")) {
+    at += args[at].find('=') == std::string::npos ? 2 : 1;
+  }
+  if (at > 0 && at >= args.size()) at = 0;
+  const std::string& first = args[at];
   const bool general = first == "--help" || first == "-h" || first == "--version";
   if (first.starts_with('-') && !general) args.insert(args.begin(), "serve");
   return args;
@@ -38,7 +44,7 @@ void add_log_options(CLI::App& app, LogOptions& options) {
       ->envname("RBEE_LOG_LEVEL")
       ->check(CLI::IsMember({"debug", "info", "warn", "error", "off"}))
       ->capture_default_str();
-  app.add_option("--log-format", options.format, "text or json")
+  app.add_option("--log-format", options.format, "json; anything else is text")
       ->envname("LLORCH_LOG_FORMAT")
       ->capture_default_str();
 }

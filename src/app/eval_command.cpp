@@ -3,16 +3,15 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
-#include <sstream>
 
 #include "app/commands.hpp"
 #include "app/npy.hpp"
 #include "app/session.hpp"
+#include "app/text_file.hpp"
 #include "base/json.hpp"
 
 namespace rbee {
@@ -30,18 +29,10 @@ struct EvalOptions {
   bool json = true;
 };
 
-std::string read_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw UsageError("cannot read " + path);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return std::move(text).str();
-}
-
 // A JSON array of ids, or an object with one under "tokens" or "prompt".
 std::vector<std::int32_t> tokens_from_file(const std::string& path) {
   try {
-    const Json json = parse_json(read_file(path));
+    const Json json = parse_json(read_text_file(path));
     const Json& list = json.is_array()           ? json
                        : json.contains("tokens") ? json["tokens"]
                                                  : json.at("prompt");
@@ -51,12 +42,6 @@ std::vector<std::int32_t> tokens_from_file(const std::string& path) {
   } catch (const JsonError& e) {
     throw UsageError(path + ": " + e.what());
   }
-}
-
-std::vector<std::int32_t> prompt_tokens(const EvalOptions& options, const LoadedModel& model) {
-  if (!options.tokens_file.empty()) return tokens_from_file(options.tokens_file);
-  if (!options.tokens.empty()) return options.tokens;
-  return model.tokenizer->encode(options.text);
 }
 
 void check_tokens(std::span<const std::int32_t> tokens, int vocab_size) {
@@ -142,8 +127,11 @@ class Evaluation {
 };
 
 int run_eval(const EvalOptions& options) {
-  LoadedModel model = load(options.model, !options.text.empty());
-  auto tokens = prompt_tokens(options, model);
+  const bool from_text = options.tokens_file.empty() && options.tokens.empty();
+  std::vector<std::int32_t> tokens = options.tokens;
+  if (!options.tokens_file.empty()) tokens = tokens_from_file(options.tokens_file);
+  LoadedModel model = load(options.model, from_text);
+  if (from_text) tokens = model.tokenizer->encode(options.text);
   check_tokens(tokens, model.model->info().vocab_size);
   fmt::print("{}\n", dump_json(Evaluation(options, model, std::move(tokens)).run()));
   return 0;
@@ -164,7 +152,7 @@ void add_eval(CLI::App& app, Command& selected) {
   input->add_option("--text", options->text, "text, tokenized with special tokens added");
   input->require_option(1);
   command->add_option("--chunk", options->chunk, "tokens fed at a time; 0: all at once")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
   command
       ->add_option("--greedy", options->greedy,

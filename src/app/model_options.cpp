@@ -62,14 +62,12 @@ LoadedModel load(const ModelOptions& options, bool with_tokenizer) {
               ? 100
               : static_cast<int>(100.0 * static_cast<double>(done) / static_cast<double>(total));
       if (percent != shown) fmt::print(stderr, "\rloading {:3d} %", percent);
+      if (done == total) fmt::print(stderr, "\r\x1b[K");  // before what is logged next
       shown = percent;
       std::fflush(stderr);
     };
   }
-  LoadedModel model =
-      load_model(resolve_model(options.model, cache_roots_from_environment()), load);
-  if (shown >= 0) fmt::print(stderr, "\r\x1b[K");
-  return model;
+  return load_model(resolve_model(options.model, cache_roots_from_environment()), load);
 }
 
 }  // namespace rbee

@@ -4,13 +4,12 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "app/commands.hpp"
 #include "app/session.hpp"
+#include "app/text_file.hpp"
 #include "base/json.hpp"
 
 namespace rbee {
@@ -50,14 +49,6 @@ class Likelihood {
   int count_ = 0;
 };
 
-std::vector<std::int32_t> read_tokens(const PerplexityOptions& options,
-                                      const Tokenizer& tokenizer) {
-  std::ifstream in(options.file, std::ios::binary);
-  if (!in) throw UsageError("cannot read " + options.file);
-  const std::string text{std::istreambuf_iterator<char>(in), {}};
-  return tokenizer.encode(text);
-}
-
 // Scores one window: of `tokens`, those after position `first`. The window starts with BOS where
 // the vocabulary adds one, as every window of the definition does.
 void score_window(Session& session, std::vector<std::int32_t> tokens, int first,
@@ -77,8 +68,9 @@ void score_window(Session& session, std::vector<std::int32_t> tokens, int first,
 // one: windows of ctx + stride/2 tokens that start every `stride`, the last `stride` tokens of each
 // are scored.
 int run_perplexity(const PerplexityOptions& options) {
+  const std::string text = read_text_file(options.file);
   LoadedModel model = load(options.model, true);
-  const auto tokens = read_tokens(options, *model.tokenizer);
+  const auto tokens = model.tokenizer->encode(text);
   const int n = static_cast<int>(tokens.size());
   const int window = options.stride > 0 ? options.context + options.stride / 2 : options.context;
   const int step = options.stride > 0 ? options.stride : window;
@@ -129,7 +121,7 @@ void add_perplexity(CLI::App& app, Command& selected) {
   command
       ->add_option("--stride", options->stride,
                    "0: windows side by side; else overlapping ones, this far apart")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
   command->add_flag("--json", options->json, "print a JSON report");
   command->callback(

@@ -172,10 +172,16 @@ int converse(Chat& chat) {
   stifle_history(1000);
   read_history(history.c_str());
   fmt::print(stderr, "Ctrl-C stops an answer; /clear starts anew; /bye or Ctrl-D ends.\n");
+  std::signal(SIGINT, on_interrupt);
   while (true) {
-    std::signal(SIGINT, SIG_IGN);  // at the prompt Ctrl-C must not end the program
+    g_interrupted = false;
     const std::unique_ptr<char, decltype(&std::free)> line(readline(">>> "), &std::free);
-    if (line == nullptr) break;
+    if (line == nullptr) {
+      if (!g_interrupted) break;
+      fmt::print("\n");  // at the prompt Ctrl-C drops what was typed
+      std::fflush(stdout);
+      continue;
+    }
     const std::string text(line.get());
     if (text.find_first_not_of(" \t") == std::string::npos) continue;
     add_history(text.c_str());
@@ -184,7 +190,6 @@ int converse(Chat& chat) {
       chat.forget();
       continue;
     }
-    std::signal(SIGINT, on_interrupt);
     try {
       const Answer answer = chat.ask(text, false);
       fmt::print("\n");
@@ -224,7 +229,7 @@ void add_sampling_options(CLI::App& command, RunOptions& options) {
       ->check(CLI::Range(0.0, 100.0))
       ->capture_default_str();
   command.add_option("--top-k", s.top_k, "0: off")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0, 1 << 26))
       ->capture_default_str();
   command.add_option("--top-p", s.top_p, "1: off")
       ->check(CLI::Range(0.0, 1.0))
@@ -250,9 +255,10 @@ void add_run(CLI::App& app, Command& selected) {
   command->add_option("--system", options->system, "system message");
   command
       ->add_option("-n,--max-tokens", options->max_tokens, "longest answer; -1: up to the context")
+      ->check(CLI::Range(-1, 1 << 26))
       ->capture_default_str();
   command->add_option("--ctx", options->context, "context in tokens; 0: the model's own")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0, 1 << 26))
       ->capture_default_str();
   command->add_flag("--raw", options->raw, "no chat template: the prompt is continued as it is");
   command->add_flag("--json", options->json, "print one JSON report instead of streaming");

@@ -23,12 +23,12 @@ struct TokenizeOptions {
 };
 
 std::vector<TokenId> parse_ids(const std::string& text) {
-  const Json json = parse_json(text);
   try {
-    return json.get<std::vector<TokenId>>();
+    return parse_json(text).get<std::vector<TokenId>>();
+  } catch (const JsonError&) {
   } catch (const Json::exception&) {
-    throw UsageError("expected a JSON array of token ids");
   }
+  throw UsageError("expected a JSON array of token ids");
 }
 
 // One text or one list of ids in, the other out, both as JSON.

@@ -50,6 +50,8 @@ def test_tokenize_both_ways(cli):
     back = cli("tokenize", "--model", MODEL, "--jsonl", "--decode", stdin="\n".join(lines)).stdout.splitlines()
     assert [json.loads(line) for line in back] == ["a b", "c"]
     cli("tokenize", "--model", MODEL, "--jsonl", stdin="not json\n", code=2)
+    for bad in ("", "not json", '{"a": 1}', '["x"]'):
+        assert "token ids" in cli("tokenize", "--model", MODEL, "--decode", stdin=bad, code=2).stderr
 
 
 def test_inspect(cli):
@@ -99,6 +101,10 @@ def test_run_on_a_terminal_survives_ctrl_c(tmp_path):
         os.kill(chat.pid, signal.SIGINT)
         if b">>> " not in read_until(master, b"tokens/s").partition(b"tokens/s")[2]:
             read_until(master, b">>> ")
+        os.write(master, b"half a line")
+        read_until(master, b"half a line")
+        os.kill(chat.pid, signal.SIGINT)  # drops the line
+        read_until(master, b">>> ")
         os.write(master, b"/bye\n")
         assert chat.wait(10) == 0
         assert "Count from one" in (tmp_path / "llm-worker-rbee/history").read_text().replace("\\040", " ")
