@@ -19,7 +19,7 @@ std::vector<TokenId> BpeTokenizer::encode(std::string_view text,
   std::vector<TokenId> out;
   out.reserve(text.size() / 3 + 8);
   if (options.add_special) out = framing.before;
-  Bpe::Scratch scratch;
+  PieceScratch scratch;
   for (const auto& part : parts_.added.split(text, false, options.parse_special)) {
     if (part.token != nullptr) {
       out.push_back(part.token->id);
@@ -32,7 +32,7 @@ std::vector<TokenId> BpeTokenizer::encode(std::string_view text,
 }
 
 void BpeTokenizer::encode_text(std::string_view text, bool at_start, bool parse_special,
-                               Bpe::Scratch& scratch, std::vector<TokenId>& out) const {
+                               PieceScratch& scratch, std::vector<TokenId>& out) const {
   std::string normalized;
   if (!parts_.normalizer.empty()) {
     normalized = parts_.normalizer.apply(text);
@@ -47,12 +47,12 @@ void BpeTokenizer::encode_text(std::string_view text, bool at_start, bool parse_
   }
 }
 
-void BpeTokenizer::encode_pieces(std::string_view text, bool at_start, Bpe::Scratch& scratch,
+void BpeTokenizer::encode_pieces(std::string_view text, bool at_start, PieceScratch& scratch,
                                  std::vector<TokenId>& out) const {
   Pieces pieces{std::string(text), {{0, text.size()}}, at_start};
   parts_.pre_tokenizer.apply(pieces);
   for (const Pieces::Range range : pieces.ranges) {
-    parts_.bpe.encode(pieces.view(range), scratch, out);
+    encode_piece(parts_.model, pieces.view(range), scratch, out);
   }
 }
 

@@ -3,12 +3,13 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tokenizer/added_tokens.hpp"
-#include "tokenizer/bpe.hpp"
 #include "tokenizer/decoder.hpp"
 #include "tokenizer/normalizer.hpp"
+#include "tokenizer/piece_model.hpp"
 #include "tokenizer/pre_tokenizer.hpp"
 #include "tokenizer/text_table.hpp"
 #include "tokenizer/tokenizer.hpp"
@@ -22,11 +23,13 @@ struct Framing {
 };
 
 struct TokenizerParts {
+  TokenizerParts(PieceModel how, Decoder back) : model(std::move(how)), decoder(std::move(back)) {}
+
   TextTable spellings;  // every token, added ones too
   AddedTokens added;
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
-  Bpe bpe;
+  PieceModel model;
   Decoder decoder;
   Framing framing;         // with add_special
   Framing config_framing;  // with add_special and follow_config
@@ -59,9 +62,9 @@ class BpeTokenizer final : public Tokenizer {
   std::string description() const override { return parts_.description; }
 
  private:
-  void encode_text(std::string_view text, bool at_start, bool parse_special, Bpe::Scratch& scratch,
+  void encode_text(std::string_view text, bool at_start, bool parse_special, PieceScratch& scratch,
                    std::vector<TokenId>& out) const;
-  void encode_pieces(std::string_view text, bool at_start, Bpe::Scratch& scratch,
+  void encode_pieces(std::string_view text, bool at_start, PieceScratch& scratch,
                      std::vector<TokenId>& out) const;
 
   TokenizerParts parts_;

@@ -1,6 +1,7 @@
 #include "tokenizer/byte_alphabet.hpp"
 
 #include <array>
+#include <charconv>
 #include <cstdint>
 #include <vector>
 
@@ -53,6 +54,14 @@ std::optional<std::string> from_byte_alphabet(std::string_view text) {
     out.push_back(static_cast<char>(kAlphabet.byte[point.value]));
   }
   return out;
+}
+
+std::optional<char> byte_of_token(std::string_view token) {
+  if (token.size() != 6 || !token.starts_with("<0x") || token[5] != '>') return std::nullopt;
+  unsigned value = 0;
+  const auto [end, error] = std::from_chars(token.data() + 3, token.data() + 5, value, 16);
+  if (error != std::errc() || end != token.data() + 5) return std::nullopt;
+  return static_cast<char>(value);
 }
 
 TextTable raw_vocabulary(const TextTable& vocabulary) {

@@ -16,6 +16,9 @@ std::string to_byte_alphabet(std::string_view bytes);
 // not valid UTF-8.
 std::optional<std::string> from_byte_alphabet(std::string_view text);
 
+// The byte of a token spelled <0xXX>, as SentencePiece-style vocabularies do.
+std::optional<char> byte_of_token(std::string_view token);
+
 // A vocabulary spelled in the alphabet, by raw bytes; tokens that it cannot spell are left out.
 TextTable raw_vocabulary(const TextTable& vocabulary);
 

@@ -1,10 +1,10 @@
 #include "tokenizer/decoder.hpp"
 
-#include <charconv>
 #include <optional>
 #include <utility>
 
 #include "tokenizer/byte_alphabet.hpp"
+#include "tokenizer/python_literal.hpp"
 #include "tokenizer/text_pattern.hpp"
 #include "tokenizer/utf8.hpp"
 
@@ -13,15 +13,6 @@ namespace {
 
 constexpr int kDeepest = 8;
 constexpr std::size_t kLongestContent = 256;  // bytes that a match becomes
-
-// The byte of a token spelled <0xXX>.
-std::optional<char> byte_of(std::string_view token) {
-  if (token.size() != 6 || !token.starts_with("<0x") || token[5] != '>') return std::nullopt;
-  unsigned value = 0;
-  const auto [end, error] = std::from_chars(token.data() + 3, token.data() + 5, value, 16);
-  if (error != std::errc() || end != token.data() + 5) return std::nullopt;
-  return static_cast<char>(value);
-}
 
 void byte_level_step(std::string& token) {
   if (auto bytes = from_byte_alphabet(token)) token = std::move(*bytes);
@@ -63,6 +54,14 @@ Decoder Decoder::sentence_piece(bool strips_leading_space) {
   decoder.steps_.push_back(replace_step(TextPattern::literal("\u2581"), " "));
   decoder.byte_fallback_ = true;
   if (strips_leading_space) decoder.leading_space_ = LeadingSpace::drop_one;
+  return decoder;
+}
+
+Decoder Decoder::python_bytes() {
+  Decoder decoder;
+  decoder.steps_.emplace_back([](std::string& token) {
+    if (auto bytes = unescape_python_bytes(token)) token = std::move(*bytes);
+  });
   return decoder;
 }
 
@@ -125,7 +124,7 @@ void Decoder::parse_metaspace(const JsonSpec& spec) {
 
 std::string Decoder::bytes(std::string_view token) const {
   if (byte_fallback_) {
-    if (const auto byte = byte_of(token)) return std::string(1, *byte);
+    if (const auto byte = byte_of_token(token)) return std::string(1, *byte);
   }
   std::string out(token);
   for (const Step& step : steps_) step(out);

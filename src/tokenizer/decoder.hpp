@@ -21,6 +21,8 @@ class Decoder {
   static Decoder byte_level();
   // "▁" is a space, <0xXX> a byte.
   static Decoder sentence_piece(bool strips_leading_space);
+  // Tokens are spelled as Python bytes literals without their quotes.
+  static Decoder python_bytes();
 
   // The bytes of a token in the middle of a text.
   std::string bytes(std::string_view token) const;

@@ -12,6 +12,9 @@
 #include "tokenizer/byte_alphabet.hpp"
 #include "tokenizer/end_tokens.hpp"
 #include "tokenizer/gguf_pre_tokenizers.hpp"
+#include "tokenizer/rwkv_vocabulary.hpp"
+#include "tokenizer/sentence_piece_normalizer.hpp"
+#include "tokenizer/sentence_pieces.hpp"
 #include "tokenizer/unicode.hpp"
 #include "tokenizer/utf8.hpp"
 
@@ -20,24 +23,11 @@ namespace {
 
 constexpr std::string_view kTokens = "tokenizer.ggml.tokens";
 constexpr std::size_t kMostTokens = std::size_t{1} << 22;
-// Longer tokens are not made by merging: the cost of finding their halves grows with the square.
-constexpr std::size_t kLongestMerged = 1024;
-constexpr std::string_view kSpaceMark = "\u2581";
-
-enum class TokenType : std::uint8_t {
-  undefined = 0,
-  normal = 1,
-  unknown = 2,
-  control = 3,
-  user_defined = 4,
-  unused = 5,
-  byte = 6,
-};
 
 // The arrays of the vocabulary, of equal length.
 struct Vocabulary {
   std::vector<std::string_view> texts;
-  std::vector<TokenType> types;
+  std::vector<PieceType> types;
 };
 
 [[noreturn]] void refuse(const GgufMetadata& metadata, std::string_view key, std::string expected,
@@ -62,7 +52,7 @@ Vocabulary read_vocabulary(const GgufMetadata& metadata) {
            std::to_string(texts->size()));
   }
   vocabulary.texts = *texts;
-  vocabulary.types.assign(texts->size(), TokenType::normal);
+  vocabulary.types.assign(texts->size(), PieceType::normal);
   const auto types = metadata.integers("tokenizer.ggml.token_type");
   if (!types) return vocabulary;
   check_count(metadata, "tokenizer.ggml.token_type", texts->size(), types->size());
@@ -71,7 +61,7 @@ Vocabulary read_vocabulary(const GgufMetadata& metadata) {
     if (type < 0 || type > 6) {
       refuse(metadata, "tokenizer.ggml.token_type", "types from 0 to 6", std::to_string(type));
     }
-    vocabulary.types[i] = static_cast<TokenType>(type);
+    vocabulary.types[i] = static_cast<PieceType>(type);
   }
   return vocabulary;
 }
@@ -85,37 +75,24 @@ std::optional<TokenId> token_key(const GgufMetadata& metadata, const std::string
   return static_cast<TokenId>(*id);
 }
 
-bool is_added(TokenType type) {
-  return type == TokenType::control || type == TokenType::user_defined ||
-         type == TokenType::unknown;
+bool is_added(PieceType type) {
+  return type == PieceType::control || type == PieceType::user_defined ||
+         type == PieceType::unknown;
 }
 
 AddedTokens added_tokens(const Vocabulary& vocabulary) {
   std::vector<AddedToken> tokens;
   for (std::size_t i = 0; i < vocabulary.texts.size(); ++i) {
     const std::string_view text = vocabulary.texts[i];
-    const TokenType type = vocabulary.types[i];
+    const PieceType type = vocabulary.types[i];
     if (!is_added(type) || text.empty() || text.size() > AddedTokens::kLongest) continue;
     AddedToken token;
     token.id = static_cast<TokenId>(i);
     token.content = text;
-    token.special = type != TokenType::user_defined;
+    token.special = type != PieceType::user_defined;
     tokens.push_back(std::move(token));
   }
   return AddedTokens(std::move(tokens), [](std::string_view text) { return std::string(text); });
-}
-
-// The tokens for which keep(type) holds.
-template <class F>
-TextTable table_of(const Vocabulary& vocabulary, F keep) {
-  std::vector<TextTable::Entry> entries;
-  entries.reserve(vocabulary.texts.size());
-  for (std::size_t i = 0; i < vocabulary.texts.size(); ++i) {
-    if (keep(vocabulary.types[i])) {
-      entries.push_back({static_cast<TokenId>(i), vocabulary.texts[i]});
-    }
-  }
-  return TextTable(entries);
 }
 
 // "left right"; a merge of tokens that the vocabulary lacks can never be applied.
@@ -145,63 +122,23 @@ std::vector<Merges::Merge> read_merges(const GgufMetadata& metadata, const TextT
   return merges;
 }
 
-// Rank of each token as the result of a merge: higher scores first, equal ones alike.
-std::vector<std::uint32_t> score_ranks(const std::vector<float>& scores) {
-  std::vector<float> order = scores;
-  std::ranges::sort(order, std::greater<>());
-  order.erase(std::unique(order.begin(), order.end()), order.end());
-  std::vector<std::uint32_t> ranks(scores.size());
-  for (std::size_t i = 0; i < scores.size(); ++i) {
-    const auto at = std::ranges::lower_bound(order, scores[i], std::greater<>());
-    ranks[i] = static_cast<std::uint32_t>(at - order.begin());
-  }
-  return ranks;
-}
-
-// SentencePiece joins any two neighbours whose text together is a token, the highest score first:
-// every way to cut a token in two tokens is a merge.
-std::vector<Merges::Merge> merges_by_score(const GgufMetadata& metadata,
-                                           const Vocabulary& vocabulary, const TextTable& pieces) {
+std::vector<float> read_scores(const GgufMetadata& metadata, std::size_t count) {
   constexpr std::string_view kScores = "tokenizer.ggml.scores";
   const auto scores = metadata.floats(kScores);
   if (!scores) refuse(metadata, kScores, "an array of scores", "none");
-  check_count(metadata, kScores, vocabulary.texts.size(), scores->size());
+  check_count(metadata, kScores, count, scores->size());
   if (std::ranges::any_of(*scores, [](float score) { return std::isnan(score); })) {
     refuse(metadata, kScores, "numbers", "NaN");
   }
-  const std::vector<std::uint32_t> ranks = score_ranks(*scores);
-  std::vector<Merges::Merge> merges;
-  for (TokenId id = 0; id < pieces.size(); ++id) {
-    const std::string_view text = pieces.text(id);
-    if (text.empty() || text.size() > kLongestMerged || !is_valid_utf8(text)) continue;
-    for (std::size_t cut = code_point_at(text, 0).size; cut < text.size();
-         cut += code_point_at(text, cut).size) {
-      const auto left = pieces.find(text.substr(0, cut));
-      const auto right = pieces.find(text.substr(cut));
-      if (left && right) {
-        merges.push_back({*left, *right, id, ranks[static_cast<std::size_t>(id)]});
-      }
-    }
-  }
-  return merges;
+  return *scores;
 }
 
-// What both models have in common; the steps are filled in by the caller.
-TokenizerParts common_parts(const Vocabulary& vocabulary, Bpe bpe, Decoder decoder) {
-  return {.spellings = table_of(vocabulary, [](TokenType) { return true; }),
-          .added = added_tokens(vocabulary),
-          .normalizer = {},
-          .pre_tokenizer = {},
-          .bpe = std::move(bpe),
-          .decoder = std::move(decoder),
-          .framing = {},
-          .config_framing = {},
-          .bos = std::nullopt,
-          .end_ids = {},
-          .bos_text = {},
-          .eos_text = {},
-          .chat_template = {},
-          .description = {}};
+// What the models have in common; the steps are filled in by the caller.
+TokenizerParts common_parts(const Vocabulary& vocabulary, PieceModel model, Decoder decoder) {
+  TokenizerParts parts(std::move(model), std::move(decoder));
+  parts.spellings = table_of(vocabulary.texts, vocabulary.types, [](PieceType) { return true; });
+  parts.added = added_tokens(vocabulary);
+  return parts;
 }
 
 struct Defaults {
@@ -210,29 +147,61 @@ struct Defaults {
   std::optional<TokenId> eos;
 };
 
+SentencePieces read_pieces(const GgufMetadata& metadata, const Vocabulary& vocabulary,
+                           TokenId default_unknown) {
+  SentencePieces pieces;
+  pieces.texts = vocabulary.texts;
+  pieces.types = vocabulary.types;
+  pieces.scores = read_scores(metadata, vocabulary.texts.size());
+  const auto unknown = metadata.integer("tokenizer.ggml.unknown_token_id");
+  pieces.unknown = unknown ? token_key(metadata, "unknown", vocabulary.texts.size())
+                           : std::optional(default_unknown);
+  return pieces;
+}
+
 TokenizerParts sentence_piece_parts(const GgufMetadata& metadata, const Vocabulary& vocabulary) {
   const bool prefix = metadata.boolean("tokenizer.ggml.add_space_prefix").value_or(true);
-  TextTable pieces = table_of(vocabulary, [](TokenType type) {
-    return type == TokenType::normal || type == TokenType::user_defined ||
-           type == TokenType::undefined;
-  });
-  const std::vector<Merges::Merge> merges = merges_by_score(metadata, vocabulary, pieces);
-  Bpe::Options options;
-  options.byte_fallback = true;
-  options.fuse_unknown = true;
-  const auto unknown = metadata.integer("tokenizer.ggml.unknown_token_id");
-  options.unknown =
-      unknown ? token_key(metadata, "unknown", vocabulary.texts.size()) : std::optional(0);
-  // Byte tokens take part as what unknown characters become, not in merges.
-  Bpe bpe(
-      table_of(vocabulary,
-               [](TokenType type) { return !is_added(type) || type == TokenType::user_defined; }),
-      merges, options);
-  TokenizerParts parts = common_parts(vocabulary, std::move(bpe), Decoder::sentence_piece(prefix));
+  TokenizerParts parts =
+      common_parts(vocabulary, bpe_by_scores(read_pieces(metadata, vocabulary, 0)),
+                   Decoder::sentence_piece(prefix));
   if (prefix) parts.normalizer.add(Normalizer::prepend(std::string(kSpaceMark)));
   parts.normalizer.add(Normalizer::replace(" ", std::string(kSpaceMark)));
   parts.description = fmt::format("SentencePiece-style BPE, {} tokens", vocabulary.texts.size());
   return parts;
+}
+
+// The vocabularies of T5 and its kin: SentencePiece's Unigram with its normalisation.
+TokenizerParts unigram_parts(const GgufMetadata& metadata, const Vocabulary& vocabulary) {
+  constexpr std::string_view kRules = "tokenizer.ggml.precompiled_charsmap";
+  SentencePieces pieces = read_pieces(metadata, vocabulary, 2);
+  pieces.byte_fallback = std::ranges::count(pieces.types, PieceType::byte) == 256;
+  SentencePieceNormalizer normalizer;
+  normalizer.add_dummy_prefix = metadata.boolean("tokenizer.ggml.add_space_prefix").value_or(true);
+  normalizer.remove_extra_whitespaces =
+      metadata.boolean("tokenizer.ggml.remove_extra_whitespaces").value_or(true);
+  if (const GgufEntry* rules = metadata.find(kRules)) {
+    if (!rules->is_array || size_of(rules->element) != 1) {
+      refuse(metadata, kRules, "an array of bytes", std::string(name(rules->element)));
+    }
+    normalizer.rules = std::make_shared<const CharsMap>(
+        std::string_view(reinterpret_cast<const char*>(rules->bytes.data()), rules->bytes.size()),
+        metadata.file(), std::string(kRules));
+  }
+  TokenizerParts parts = common_parts(
+      vocabulary, unigram_by_scores(pieces),
+      Decoder::sentence_piece(normalizer.add_dummy_prefix || normalizer.remove_extra_whitespaces));
+  parts.normalizer.add([normalizer](std::string& text) { text = normalizer.apply(text); });
+  parts.description = fmt::format("SentencePiece Unigram, {} tokens", vocabulary.texts.size());
+  return parts;
+}
+
+TokenizerParts rwkv_world_parts(const GgufMetadata& metadata, const Vocabulary& vocabulary) {
+  std::vector<TextTable::Entry> tokens;
+  for (std::size_t i = 1; i < vocabulary.texts.size(); ++i) {
+    if (vocabulary.types[i] == PieceType::unused) continue;  // padding
+    tokens.push_back({static_cast<TokenId>(i), vocabulary.texts[i]});
+  }
+  return rwkv_parts(tokens, vocabulary.texts[0], metadata.file(), std::string(kTokens));
 }
 
 GgufPreTokenizer chosen_pre_tokenizer(const GgufMetadata& metadata, std::string_view name) {
@@ -246,13 +215,15 @@ GgufPreTokenizer chosen_pre_tokenizer(const GgufMetadata& metadata, std::string_
 
 TokenizerParts byte_level_parts(const GgufMetadata& metadata, const Vocabulary& vocabulary,
                                 const GgufPreTokenizer& pre, std::string_view pre_name) {
-  const TextTable spellings = table_of(vocabulary, [](TokenType) { return true; });
+  const TextTable spellings =
+      table_of(vocabulary.texts, vocabulary.types, [](PieceType) { return true; });
   const std::vector<Merges::Merge> merges = read_merges(metadata, spellings);
   Bpe::Options options;
   options.bytes = true;
   options.ignore_merges = pre.ignore_merges;
   // A byte that is no token vanishes, whatever unknown_token_id says.
-  const TextTable model = table_of(vocabulary, [](TokenType type) { return !is_added(type); });
+  const TextTable model =
+      table_of(vocabulary.texts, vocabulary.types, [](PieceType type) { return !is_added(type); });
   TokenizerParts parts =
       common_parts(vocabulary, Bpe(raw_vocabulary(model), merges, options), Decoder::byte_level());
   if (pre.composes) {
@@ -293,6 +264,8 @@ void add_boundaries(const GgufMetadata& metadata, const Defaults& defaults, Toke
   });
   if (eos) ends.push_back(*eos);
   for (const char* name : {"eot", "eom", "fim_pad", "fim_rep", "fim_sep"}) {
+    // RWKV files call the empty line between turns their end of turn: an answer may have several.
+    if (std::holds_alternative<LongestMatch>(parts.model)) break;
     if (const auto id = token_key(metadata, name, count)) ends.push_back(*id);
   }
   parts.end_ids = sorted_ids(std::move(ends));
@@ -303,14 +276,22 @@ void add_boundaries(const GgufMetadata& metadata, const Defaults& defaults, Toke
 TokenizerParts read_gguf_tokenizer(const GgufMetadata& metadata) {
   constexpr std::string_view kModel = "tokenizer.ggml.model";
   const std::string_view model = metadata.string(kModel).value_or("none");
-  if (model != "gpt2" && model != "llama") {
-    refuse(metadata, kModel, "gpt2 or llama",
+  if (model != "gpt2" && model != "llama" && model != "t5" && model != "rwkv") {
+    refuse(metadata, kModel, "gpt2, llama, t5 or rwkv",
            fmt::format("'{}'", repair_utf8(model.substr(0, 100))));
   }
   const Vocabulary vocabulary = read_vocabulary(metadata);
   Defaults defaults{true, 1, 2};
   TokenizerParts parts = [&] {
     if (model == "llama") return sentence_piece_parts(metadata, vocabulary);
+    if (model == "t5") {
+      defaults = {false, std::nullopt, 1};
+      return unigram_parts(metadata, vocabulary);
+    }
+    if (model == "rwkv") {
+      defaults = {false, 0, 0};
+      return rwkv_world_parts(metadata, vocabulary);
+    }
     const std::string name =
         repair_utf8(metadata.string("tokenizer.ggml.pre").value_or("none").substr(0, 100));
     const GgufPreTokenizer pre = chosen_pre_tokenizer(metadata, name);

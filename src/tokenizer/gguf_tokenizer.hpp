@@ -5,8 +5,9 @@
 
 namespace rbee {
 
-// Knows the models "gpt2" (byte-level BPE) and "llama" (SentencePiece-style BPE by scores). Throws
-// LoadError for others, and for keys that contradict each other.
+// Knows the models "gpt2" (byte-level BPE), "llama" (SentencePiece-style BPE by scores), "t5"
+// (SentencePiece's Unigram) and "rwkv" (longest match). Throws LoadError for others, and for keys
+// that contradict each other.
 TokenizerParts read_gguf_tokenizer(const GgufMetadata& metadata);
 
 }  // namespace rbee

@@ -1,4 +1,4 @@
-// Ids and decoding equal those of Hugging Face tokenizers, on real vocabularies.
+// Ids and decoding equal those of the reference implementations, on real vocabularies.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -58,7 +58,13 @@ std::string test_name(const ::testing::TestParamInfo<const char*>& info) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Golden, ShippedVocabulary,
-                         ::testing::Values("deepseek_v3", "mistral_v1", "gpt-2", "falcon"),
+                         ::testing::Values("deepseek_v3", "mistral_v1", "gpt-2", "falcon",
+                                           "rwkv_world", "mistral_spm_v1",
+                                           "sentence_piece/spm_unigram",
+                                           "sentence_piece/spm_unigram_bytes",
+                                           "sentence_piece/spm_unigram_suffix",
+                                           "sentence_piece/spm_bpe", "sentence_piece/spm_bpe_bytes",
+                                           "sentence_piece/spm_bpe_nfkc"),
                          test_name);
 
 // Vocabularies whose licence does not let us ship them: scripts/fetch_test_vocabularies.sh gets
@@ -97,17 +103,19 @@ TEST(Golden, ExtraDirectories) {
   }
 }
 
-// The tokenizers of the model fixtures, from both of their files.
+// The tokenizers of the model fixtures, from each of their files.
 TEST(Golden, ModelFixtures) {
   int checked = 0;
   for (const auto& entry : fs::directory_iterator(fs::path(RBEE_TEST_DATA) / "fixtures")) {
     const fs::path golden = entry.path() / "golden.json";
-    if (!fs::exists(golden) || !fs::exists(entry.path() / "tokenizer.json")) continue;
+    if (!fs::exists(golden)) continue;
     const std::string name = entry.path().filename().string();
     expect_equal(testing::check_samples(*Tokenizer::open(entry.path()), golden), name);
-    const fs::path gguf = entry.path() / "model.gguf";
-    if (fs::exists(gguf)) {
-      expect_equal(testing::check_samples(*Tokenizer::open(gguf), golden), name + " (GGUF)");
+    for (const char* other : {"tokenizer.model", "model.gguf"}) {
+      const fs::path file = entry.path() / other;
+      if (fs::exists(file)) {
+        expect_equal(testing::check_samples(*Tokenizer::open(file), golden), name + " " + other);
+      }
     }
     ++checked;
   }

@@ -86,7 +86,8 @@ TEST_P(LinearTime, MegabyteInASecond) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Vocabularies, LinearTime,
-                         ::testing::Values("deepseek_v3", "mistral_v1", "gpt-2", "falcon"),
+                         ::testing::Values("deepseek_v3", "mistral_v1", "gpt-2", "falcon",
+                                           "rwkv_world"),
                          [](const ::testing::TestParamInfo<const char*>& param) {
                            std::string name = param.param;
                            std::replace(name.begin(), name.end(), '-', '_');

@@ -239,6 +239,22 @@ TEST(Gguf, SpecialTokens) {
   EXPECT_THAT(open(image)->encode("b", {.add_special = false}), ElementsAre(1));
 }
 
+TEST(Gguf, RwkvWorld) {
+  GgufImage image;
+  image.set("general.architecture", "rwkv6");
+  image.set("tokenizer.ggml.model", "rwkv");
+  image.set_strings("tokenizer.ggml.tokens", {"<s>", "a", "\\n\\n", "\\xc3", "[PAD4]"});
+  image.set_array("tokenizer.ggml.token_type", std::vector<std::int32_t>{3, 1, 1, 1, 5});
+  image.set("tokenizer.ggml.eot_token_id", std::uint32_t{2});
+  const auto tokenizer = open(image);
+  EXPECT_THAT(tokenizer->encode("a\n\né[PAD4]"), ElementsAre(1, 2, 3));
+  EXPECT_EQ(tokenizer->bos(), 0);
+  EXPECT_THAT(tokenizer->end_ids(), ElementsAre(0));
+  image.entry("tokenizer.ggml.tokens").key = "other";
+  image.set_strings("tokenizer.ggml.tokens", {"<s>", "a", "\\x1", "b", "c"});
+  EXPECT_THROW(open(image), LoadError);
+}
+
 TEST(Gguf, UnknownPreTokenizerIsNoError) {
   GgufImage image = small_gguf();
   image.entry("tokenizer.ggml.pre").value = testing::raw_string("made-up");
@@ -257,9 +273,9 @@ TEST(Gguf, BadMetadataNamesTheKey) {
     return std::string("no error");
   };
   EXPECT_THAT(message([](GgufImage& image) {
-                image.entry("tokenizer.ggml.model").value = testing::raw_string("rwkv");
+                image.entry("tokenizer.ggml.model").value = testing::raw_string("bert");
               }),
-              HasSubstr("tokenizer.ggml.model: expected gpt2 or llama, found 'rwkv'"));
+              HasSubstr("tokenizer.ggml.model: expected gpt2, llama, t5 or rwkv, found 'bert'"));
   EXPECT_THAT(message([](GgufImage& image) { image.entry("tokenizer.ggml.tokens").key = "other"; }),
               HasSubstr("tokenizer.ggml.tokens"));
   EXPECT_THAT(message([](GgufImage& image) { image.entry("tokenizer.ggml.merges").key = "other"; }),

@@ -83,26 +83,34 @@ std::string find_template(const std::filesystem::path& directory, const JsonSpec
   return text.empty() ? template_of(config) : text;
 }
 
-void add_config_framing(const JsonSpec& config, std::optional<TokenId> eos, TokenizerParts& parts) {
+// Puts the id where it is wanted, at the front or the back, once.
+void frame(std::vector<TokenId>& ids, std::vector<TokenId>::iterator at, TokenId id) {
+  if (std::ranges::find(ids, id) == ids.end()) ids.insert(at, id);
+}
+
+void add_config_framing(const JsonSpec& config, std::optional<TokenId> eos, Framed framed,
+                        TokenizerParts& parts) {
   auto& [before, after] = parts.config_framing;
-  const auto lacks = [](const std::vector<TokenId>& ids, TokenId id) {
-    return std::ranges::find(ids, id) == ids.end();
-  };
-  if (parts.bos && config.boolean("add_bos_token", false) && lacks(before, *parts.bos)) {
-    before.insert(before.begin(), *parts.bos);
+  if (framed == Framed::by_config && !before.empty()) {
+    const bool wanted = parts.bos && config.boolean("add_bos_token", true);
+    before = wanted ? std::vector<TokenId>{*parts.bos} : std::vector<TokenId>{};
   }
-  if (eos && config.boolean("add_eos_token", false) && lacks(after, *eos)) after.push_back(*eos);
+  if (parts.bos && config.boolean("add_bos_token", false))
+    frame(before, before.begin(), *parts.bos);
+  if (eos && config.boolean("add_eos_token", false)) frame(after, after.end(), *eos);
+  if (framed == Framed::by_config) parts.framing = parts.config_framing;
 }
 
 }  // namespace
 
-void add_model_files(const std::filesystem::path& directory, TokenizerParts& parts) {
+void add_model_files(const std::filesystem::path& directory, Framed framed, TokenizerParts& parts) {
   const OptionalFile tokenizer_config(directory, "tokenizer_config.json");
   const OptionalFile special_tokens(directory, "special_tokens_map.json");
   const OptionalFile config(directory, "config.json");
   const OptionalFile generation_config(directory, "generation_config.json");
 
-  // The id and text of BOS or EOS: by text where one is given, else by the first id.
+  // The id and text of BOS or EOS: by text where one is given, else by the first id, else as the
+  // vocabulary says.
   const auto boundary = [&](const char* text_key, const char* id_key, std::string& text_out) {
     std::optional<TokenId> id;
     auto text = token_text(tokenizer_config.spec(), text_key);
@@ -118,6 +126,7 @@ void add_model_files(const std::filesystem::path& directory, TokenizerParts& par
         text_out = std::string(parts.spellings.text(*id));
       }
     }
+    if (!text && !id && !text_out.empty()) id = parts.spellings.find(text_out);
     return id;
   };
   parts.bos = boundary("bos_token", "bos_token_id", parts.bos_text);
@@ -127,6 +136,7 @@ void add_model_files(const std::filesystem::path& directory, TokenizerParts& par
     const auto id = parts.spellings.find(text);
     return id ? parts.added.find(*id) : nullptr;
   });
+  ends.insert(ends.end(), parts.end_ids.begin(), parts.end_ids.end());
   if (eos) ends.push_back(*eos);
   const auto add_ends = [&ends](const JsonSpec& spec) {
     const std::vector<TokenId> ids = token_ids(spec, "eos_token_id");
@@ -138,7 +148,7 @@ void add_model_files(const std::filesystem::path& directory, TokenizerParts& par
   parts.end_ids = sorted_ids(std::move(ends));
 
   parts.chat_template = find_template(directory, tokenizer_config.spec());
-  add_config_framing(tokenizer_config.spec(), eos, parts);
+  add_config_framing(tokenizer_config.spec(), eos, framed, parts);
 }
 
 }  // namespace rbee

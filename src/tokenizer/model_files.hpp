@@ -7,9 +7,14 @@
 
 namespace rbee {
 
+// Who says what goes around a text when no template does: the vocabulary file, to which
+// tokenizer_config.json adds for callers that follow it; or that file alone, the vocabulary giving
+// the default.
+enum class Framed : unsigned char { by_vocabulary, by_config };
+
 // Reads tokenizer_config.json, special_tokens_map.json, config.json, generation_config.json,
 // chat_template.jinja and chat_template.json, each where there is one, and fills in the parts that
 // they decide. Throws LoadError for a file that is not what it should be.
-void add_model_files(const std::filesystem::path& directory, TokenizerParts& parts);
+void add_model_files(const std::filesystem::path& directory, Framed framed, TokenizerParts& parts);
 
 }  // namespace rbee

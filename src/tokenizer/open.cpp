@@ -1,11 +1,21 @@
 // Finds out which files a tokenizer is made from.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
 #include <filesystem>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/load_error.hpp"
 #include "checkpoint/gguf.hpp"
+#include "tokenizer/config_tokens.hpp"
 #include "tokenizer/gguf_tokenizer.hpp"
 #include "tokenizer/model_files.hpp"
+#include "tokenizer/rwkv_vocabulary.hpp"
+#include "tokenizer/sentence_piece_model.hpp"
 #include "tokenizer/tokenizer_json.hpp"
 
 namespace rbee {
@@ -13,14 +23,41 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::shared_ptr<const Tokenizer> open_directory(const fs::path& directory) {
-  const fs::path file = directory / "tokenizer.json";
-  if (!fs::exists(file)) {
-    throw LoadError(directory.string(), "tokenizer.json", "the file", "none");
-  }
-  TokenizerParts parts = read_tokenizer_json(file.string());
-  add_model_files(directory, parts);
+// The kinds of vocabulary files, in the order of preference: tokenizer.json says the most.
+struct Kind {
+  std::string_view file;
+  TokenizerParts (*read)(const std::string& file);
+};
+constexpr std::array kKinds = {
+    Kind{"tokenizer.json", read_tokenizer_json},
+    Kind{"tokenizer.model", read_sentence_piece_model},
+    Kind{"rwkv_vocab_v20230424.txt", read_rwkv_vocabulary},
+};
+
+// nullptr when the directory has none.
+const Kind* kind_in(const fs::path& directory) {
+  const auto* found = std::ranges::find_if(
+      kKinds, [&](const Kind& kind) { return fs::exists(directory / kind.file); });
+  return found == kKinds.end() ? nullptr : found;
+}
+
+std::shared_ptr<const Tokenizer> open_kind(const Kind& kind, const fs::path& directory) {
+  TokenizerParts parts = kind.read((directory / kind.file).string());
+  const bool complete = &kind == kKinds.data();
+  if (!complete) add_config_tokens(directory, parts);
+  add_model_files(directory, complete ? Framed::by_vocabulary : Framed::by_config, parts);
   return std::make_shared<BpeTokenizer>(std::move(parts));
+}
+
+std::shared_ptr<const Tokenizer> open_directory(const fs::path& directory) {
+  const Kind* kind = kind_in(directory);
+  if (kind == nullptr) {
+    std::vector<std::string_view> names;
+    for (const Kind& one : kKinds) names.push_back(one.file);
+    throw LoadError(directory.string(), "tokenizer",
+                    fmt::format("one of the files {}", fmt::join(names, ", ")), "none");
+  }
+  return open_kind(*kind, directory);
 }
 
 }  // namespace
@@ -35,10 +72,12 @@ std::shared_ptr<const Tokenizer> Tokenizer::load(const Checkpoint& checkpoint) {
 
 std::shared_ptr<const Tokenizer> Tokenizer::open(const fs::path& path) {
   if (fs::is_directory(path)) {
-    if (fs::exists(path / "tokenizer.json")) return open_directory(path);
+    if (kind_in(path) != nullptr) return open_directory(path);
     return load(*Checkpoint::open(path));
   }
-  if (path.filename() == "tokenizer.json") return open_directory(path.parent_path());
+  for (const Kind& kind : kKinds) {
+    if (path.filename() == kind.file) return open_kind(kind, path.parent_path());
+  }
   return load(*Checkpoint::open(path));
 }
 

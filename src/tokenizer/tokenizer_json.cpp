@@ -10,6 +10,7 @@
 #include "base/load_error.hpp"
 #include "base/mapped_file.hpp"
 #include "tokenizer/byte_alphabet.hpp"
+#include "tokenizer/config_tokens.hpp"
 #include "tokenizer/json_spec.hpp"
 #include "tokenizer/post_processor.hpp"
 #include "tokenizer/utf8.hpp"
@@ -18,9 +19,6 @@ namespace rbee {
 namespace {
 
 namespace ondemand = simdjson::ondemand;
-
-// Ids index arrays, so they are bounded; the largest vocabularies have about a million tokens.
-constexpr std::int64_t kHighestId = (1 << 22) - 1;
 
 // The large parts of the file as simdjson finds them, the small ones as JSON values.
 struct Document {
@@ -57,8 +55,9 @@ void read_vocabulary(ondemand::value value, const std::string& file, Document& d
   for (auto field : value.get_object()) {
     const std::string_view text = field.unescaped_key();
     const std::int64_t id = field.value().get_int64();
-    if (id < 0 || id > kHighestId) {
-      refuse(file, "model.vocab", fmt::format("ids from 0 to {}", kHighestId), std::to_string(id));
+    if (id < 0 || id > kHighestTokenId) {
+      refuse(file, "model.vocab", fmt::format("ids from 0 to {}", kHighestTokenId),
+             std::to_string(id));
     }
     document.vocabulary.push_back(
         {document.vocabulary_block.size(), text.size(), static_cast<TokenId>(id)});
@@ -184,23 +183,9 @@ std::vector<AddedToken> read_added_tokens(const Document& document, const TextTa
                                           const std::string& file) {
   std::vector<AddedToken> tokens;
   for (const JsonSpec& spec : JsonSpec(document.added_tokens, file, "added_tokens").elements()) {
-    AddedToken token;
-    token.content = spec.string("content");
-    token.special = spec.boolean("special", false);
-    token.single_word = spec.boolean("single_word", false);
-    token.lstrip = spec.boolean("lstrip", false);
-    token.rstrip = spec.boolean("rstrip", false);
-    token.normalized = spec.boolean("normalized", !token.special);
-    const std::int64_t id = spec.integer("id");
-    if (id < 0 || id > kHighestId) {
-      spec.refuse("id", fmt::format("an id from 0 to {}", kHighestId), std::to_string(id));
-    }
+    AddedToken token = read_added_token(spec, spec.integer("id"));
     if (token.content.empty()) continue;
-    if (token.content.size() > AddedTokens::kLongest) {
-      spec.refuse("content", fmt::format("at most {} bytes", AddedTokens::kLongest),
-                  fmt::format("{} bytes", token.content.size()));
-    }
-    token.id = vocabulary.find(token.content).value_or(static_cast<TokenId>(id));
+    token.id = vocabulary.find(token.content).value_or(token.id);
     tokens.push_back(std::move(token));
   }
   return tokens;
@@ -266,20 +251,15 @@ TokenizerParts assemble(const Document& document, ondemand::document& json,
   std::string description = fmt::format(
       "{} BPE, {} tokens, {} merges", options.byte_fallback ? "SentencePiece-style" : "byte-level",
       spellings.size(), bpe.merge_count());
-  return {.spellings = std::move(spellings),
-          .added = std::move(added),
-          .normalizer = std::move(normalizer),
-          .pre_tokenizer = std::move(pre_tokenizer),
-          .bpe = std::move(bpe),
-          .decoder = Decoder(JsonSpec(document.decoder, file, "decoder")),
-          .framing = framing,
-          .config_framing = framing,
-          .bos = std::nullopt,
-          .end_ids = {},
-          .bos_text = {},
-          .eos_text = {},
-          .chat_template = {},
-          .description = std::move(description)};
+  TokenizerParts parts(std::move(bpe), Decoder(JsonSpec(document.decoder, file, "decoder")));
+  parts.spellings = std::move(spellings);
+  parts.added = std::move(added);
+  parts.normalizer = std::move(normalizer);
+  parts.pre_tokenizer = std::move(pre_tokenizer);
+  parts.framing = framing;
+  parts.config_framing = std::move(framing);
+  parts.description = std::move(description);
+  return parts;
 }
 
 }  // namespace

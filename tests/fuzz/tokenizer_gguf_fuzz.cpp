@@ -1,26 +1,13 @@
 // links: rbee_tokenizer
 // The first byte says how long a text follows it; the rest is read as a GGUF file, and the text
 // encoded with the tokenizer of its metadata.
-#include <algorithm>
-#include <cstdlib>
-#include <memory>
 #include <span>
-#include <string_view>
 
 #include "base/load_error.hpp"
 #include "base/log.hpp"
 #include "checkpoint/gguf_file.hpp"
-#include "tokenizer/bpe_tokenizer.hpp"
 #include "tokenizer/gguf_tokenizer.hpp"
-#include "tokenizer/utf8.hpp"
-
-namespace {
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
-
-}  // namespace
+#include "tokenizer_round_trip.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const bool kQuiet = [] {
@@ -33,16 +20,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto file = std::as_bytes(std::span(data, size).subspan(1 + length));
   try {
     const auto gguf = rbee::read_gguf("input.gguf", file);
-    const auto tokenizer =
-        std::make_shared<const rbee::BpeTokenizer>(rbee::read_gguf_tokenizer(gguf.metadata));
-    const auto ids = tokenizer->encode(text, {});
-    for (const rbee::TokenId id : ids) require(id >= 0 && id < tokenizer->vocab_size());
-    const std::string decoded = tokenizer->decode(ids, false);
-    require(rbee::is_valid_utf8(decoded));
-    rbee::Detokenizer detokenizer(tokenizer, false);
-    std::string streamed;
-    for (const rbee::TokenId id : ids) streamed += detokenizer.push(id);
-    require(streamed + detokenizer.finish() == decoded);
+    rbee::fuzz::round_trip(rbee::read_gguf_tokenizer(gguf.metadata), text);
   } catch (const rbee::LoadError&) {
   }
   return 0;

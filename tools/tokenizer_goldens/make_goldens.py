@@ -1,11 +1,13 @@
-"""Golden ids of the hard corpus, by Hugging Face tokenizers.
+"""Golden ids of the hard corpus, by the library that defines each kind of vocabulary.
 
-    pip install tokenizers==0.23.3 gguf==0.19.0
-    python3 make_goldens.py DIRECTORY...
+    pip install tokenizers==0.23.3 gguf==0.19.0 sentencepiece==0.2.3 mistral-common==1.13.1 rwkv==0.8.32
+    python3 make_goldens.py [--short] DIRECTORY...
 
-Each DIRECTORY holds a tokenizer.json, or a vocab.gguf whose vocabulary is put together with the steps that the hub's
-tokenizer.json of that family has. Writes hard_golden.json beside it: per text the number of ids, the CRC-32 of them (as
-little-endian 32-bit numbers) and the CRC-32 of the UTF-8 text they decode to. No special tokens are added.
+With --short, texts of more than 2000 bytes are left out. Each DIRECTORY holds a tokenizer.json (tokenizers), a tokenizer.model (sentencepiece), a tekken.json (mistral-common), a
+rwkv_vocab_v20230424.txt (rwkv), or a vocab.gguf whose vocabulary is put together with the steps that the hub's
+tokenizer.json of that family has (tokenizers). Writes hard_golden.json beside it: per text the number of ids, the CRC-32 of them (as
+little-endian 32-bit numbers) and the CRC-32 of the UTF-8 text they decode to; null where the
+library fails and for texts that are left out. No special tokens are added.
 """
 import hashlib
 import json
@@ -70,21 +72,103 @@ def from_gguf(path):
     return tokenizer
 
 
+class HuggingFace:
+    def __init__(self, tokenizer):
+        self.tokenizer = tokenizer
+        self.library = f"tokenizers {tokenizers.__version__}"
+
+    def encode(self, text):
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
+
+    def decode(self, ids):
+        return self.tokenizer.decode(ids, skip_special_tokens=False)
+
+
+class SentencePiece:
+    def __init__(self, path):
+        import sentencepiece
+
+        self.library = f"sentencepiece {sentencepiece.__version__}"
+        self.processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
+
+    def encode(self, text):
+        return self.processor.encode(text)
+
+    def decode(self, ids):
+        # We follow transformers where it differs: unknown tokens decode to their spelling, not to a sign of the library's
+        # own, and one space is dropped from the start, not all of them.
+        if self.processor.unk_id() in ids or (ids and self.processor.id_to_piece(ids[0]) == "▁"):
+            return None
+        return self.processor.decode(ids)
+
+
+class Tekken:
+    def __init__(self, path):
+        import mistral_common
+        from mistral_common.tokens.tokenizers.base import SpecialTokenPolicy
+        from mistral_common.tokens.tokenizers.tekken import Tekkenizer
+
+        self.library = f"mistral-common {mistral_common.__version__}"
+        self.tokenizer = Tekkenizer.from_file(path)
+        self.keep = SpecialTokenPolicy.KEEP
+
+    def encode(self, text):
+        return self.tokenizer.encode(text, bos=False, eos=False)
+
+    def decode(self, ids):
+        return self.tokenizer.decode(ids, self.keep)
+
+
+class RwkvWorld:
+    library = "rwkv 0.8.32"
+
+    def __init__(self, path):
+        from rwkv.rwkv_tokenizer import TRIE_TOKENIZER
+
+        self.tokenizer = TRIE_TOKENIZER(str(path))
+
+    def encode(self, text):
+        return self.tokenizer.encode(text)
+
+    def decode(self, ids):
+        return self.tokenizer.decodeBytes(ids).decode("utf-8", errors="replace")
+
+
+def open_reference(directory):
+    if (directory / "vocab.gguf").exists():
+        return HuggingFace(from_gguf(directory / "vocab.gguf"))
+    if (directory / "tokenizer.json").exists():
+        return HuggingFace(Tokenizer.from_file(str(directory / "tokenizer.json")))
+    if (directory / "tokenizer.model").exists():
+        return SentencePiece(directory / "tokenizer.model")
+    if (directory / "tekken.json").exists():
+        return Tekken(directory / "tekken.json")
+    return RwkvWorld(directory / "rwkv_vocab_v20230424.txt")
+
+
 def main():
     raw = CORPUS.read_bytes()
     corpus = json.loads(raw)
-    for directory in map(pathlib.Path, sys.argv[1:]):
-        gguf = directory / "vocab.gguf"
-        tokenizer = from_gguf(gguf) if gguf.exists() else Tokenizer.from_file(str(directory / "tokenizer.json"))
+    short = sys.argv[1] == "--short"
+    for directory in map(pathlib.Path, sys.argv[1 + short:]):
+        reference = open_reference(directory)
         rows = []
         for recipe in corpus["texts"]:
-            ids = tokenizer.encode(hard.expand(corpus, recipe), add_special_tokens=False).ids
-            decoded = tokenizer.decode(ids, skip_special_tokens=False)
+            text = hard.expand(corpus, recipe)
+            if short and len(text.encode()) > 2000:
+                rows.append(None)
+                continue
+            try:
+                ids = reference.encode(text)
+            except ValueError:  # tiktoken gives up on megabytes of some texts
+                rows.append(None)
+                continue
+            decoded = reference.decode(ids)
             packed = b"".join(i.to_bytes(4, "little") for i in ids)
-            rows.append([len(ids), zlib.crc32(packed), zlib.crc32(decoded.encode())])
-        golden = {"library": f"tokenizers {tokenizers.__version__}", "corpus": hashlib.sha256(raw).hexdigest(), "texts": rows}
+            rows.append([len(ids), zlib.crc32(packed), None if decoded is None else zlib.crc32(decoded.encode())])
+        golden = {"library": reference.library, "corpus": hashlib.sha256(raw).hexdigest(), "texts": rows}
         (directory / "hard_golden.json").write_text(json.dumps(golden, separators=(",", ":")) + "\n")
-        print(directory, len(rows), "texts", sum(row[0] for row in rows), "ids")
+        print(directory, len(rows), "texts", sum(row[0] for row in rows if row), "ids")
 
 
 if __name__ == "__main__":

@@ -122,8 +122,13 @@ GoldenReport check_golden(const Tokenizer& tokenizer, const std::filesystem::pat
     ++report.texts;
     const std::string text = row["text"];
     const std::vector<TokenId> plain = row["plain"];
-    compare_ids(report, "ids", text, row["ids"], tokenizer.encode(text));
-    compare_ids(report, "plain ids", text, plain, tokenizer.encode(text, {.add_special = false}));
+    if (row.contains("ids")) {
+      compare_ids(report, "ids", text, row["ids"], tokenizer.encode(text));
+    }
+    // A reference that puts no special tokens around texts finds none in them either.
+    compare_ids(
+        report, "plain ids", text, plain,
+        tokenizer.encode(text, {.add_special = false, .parse_special = row.contains("ids")}));
     const std::string decoded = row["decoded"];
     const std::string found = tokenizer.decode(plain, false);
     if (found != decoded) fail(report, "decoding", text, shown(decoded), shown(found));
@@ -137,22 +142,31 @@ GoldenReport check_hard_golden(const Tokenizer& tokenizer, const std::filesystem
                                const std::filesystem::path& corpus_file) {
   GoldenReport report;
   const Json corpus = Json::parse(file_text(corpus_file));
-  const Json rows = Json::parse(file_text(golden))["texts"];
+  const Json all = Json::parse(file_text(golden));
+  const Json& rows = all["texts"];
+  // Only Hugging Face tokenizers finds special tokens in text.
+  const bool parse_special = all["library"].get<std::string>().starts_with("tokenizers");
   if (rows.size() != corpus["texts"].size()) {
     fail(report, "number", golden.string(), std::to_string(corpus["texts"].size()),
          std::to_string(rows.size()));
     return report;
   }
   for (std::size_t i = 0; i < rows.size(); i += kHardTextStep) {
+    if (rows[i].is_null()) continue;  // the reference gave up
     ++report.texts;
     const std::string text = expand(corpus, corpus["texts"][i]);
-    const std::vector<TokenId> ids = tokenizer.encode(text, {.add_special = false});
+    const std::vector<TokenId> ids =
+        tokenizer.encode(text, {.add_special = false, .parse_special = parse_special});
     const std::string decoded = tokenizer.decode(ids, false);
+    const auto summary = [&](std::size_t count, std::uint32_t checksum,
+                             std::uint32_t text_checksum) {
+      const std::string decoding =
+          rows[i][2].is_null() ? "" : fmt::format(", text {:08x}", text_checksum);
+      return fmt::format("{} ids {:08x}{}", count, checksum, decoding);
+    };
     const auto expected =
-        fmt::format("{} ids {:08x}, text {:08x}", rows[i][0].get<std::size_t>(),
-                    rows[i][1].get<std::uint32_t>(), rows[i][2].get<std::uint32_t>());
-    const auto found =
-        fmt::format("{} ids {:08x}, text {:08x}", ids.size(), crc32_of(ids), crc32(decoded));
+        summary(rows[i][0], rows[i][1], rows[i][2].is_null() ? 0 : rows[i][2].get<std::uint32_t>());
+    const auto found = summary(ids.size(), crc32_of(ids), crc32(decoded));
     if (found != expected) {
       fail(report, fmt::format("text {}, {}", i, corpus["texts"][i].dump().substr(0, 60)), text,
            expected, found);

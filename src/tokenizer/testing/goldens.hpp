@@ -13,8 +13,9 @@ struct GoldenReport {
   std::string first_failures;  // a few of them, for people
 };
 
-// golden.json: [{"text", "ids" (special tokens added), "plain" (not), "decoded" (from plain)}].
-// Also checks that the incremental detokenizer gives the same text in whole characters.
+// golden.json: [{"text", "ids" (special tokens added; may be left out), "plain" (not), "decoded"
+// (from plain)}]. Also checks that the incremental detokenizer gives the same text in whole
+// characters.
 GoldenReport check_golden(const Tokenizer& tokenizer, const std::filesystem::path& golden);
 
 // Sanitizers make the thousands of texts take minutes per vocabulary: every eleventh has texts of
