@@ -1,14 +1,14 @@
-// Llama 2, 3, 3.1, 3.2, and what is shaped like them: Mistral, Yi, SmolLM, SmolLM2.
-#include <nlohmann/json.hpp>
+// Llama 2, 3, 3.1, 3.2, and what is shaped like them: Mistral, Ministral, Yi,
+// SmolLM, SmolLM2, Falcon3.
 #include <vector>
 
 #include "model/family.hpp"
 #include "nn/attention.hpp"
-#include "nn/config_values.hpp"
 #include "nn/decoder_config.hpp"
 #include "nn/gated_mlp.hpp"
 #include "nn/lm_head.hpp"
 #include "nn/rope.hpp"
+#include "nn/windows.hpp"
 
 namespace rbee {
 namespace {
@@ -20,17 +20,22 @@ struct Layer {
   nn::GatedMlp mlp;
 };
 
-// Mistral limits every layer to a window; a GGUF file of this architecture cannot say so.
-int read_window(const Checkpoint& checkpoint) {
-  constexpr Key kWindow{"sliding_window", ""};
+// Mistral limits every layer to a window, Ministral some; a GGUF file of this architecture cannot
+// say so.
+std::vector<int> read_windows(const Checkpoint& checkpoint, int layers) {
   constexpr int kDefault = 4096;  // where the key is absent; null means no window
   constexpr Key kModelType{"model_type", ""};
-  const bool mistral = checkpoint.architecture() == "MistralForCausalLM" ||
-                       checkpoint.string(kModelType) == "mistral";
-  if (checkpoint.config() == nullptr || !mistral) return 0;
-  const bool is_null =
-      checkpoint.config()->contains("sliding_window") && !checkpoint.integer(kWindow);
-  return is_null ? 0 : nn::count(checkpoint, kWindow, nn::kMaxExtent, kDefault);
+  const auto is = [&](std::string_view architecture, std::string_view type) {
+    return checkpoint.architecture() == architecture || checkpoint.string(kModelType) == type;
+  };
+  std::vector<int> none(static_cast<std::size_t>(layers));
+  if (checkpoint.format() == Format::gguf) return none;
+  if (is("MinistralForCausalLM", "ministral")) {
+    return nn::layer_windows(checkpoint, layers, nn::read_window(checkpoint, kDefault),
+                             [](int) { return true; });
+  }
+  if (!is("MistralForCausalLM", "mistral")) return none;
+  return std::vector<int>(none.size(), nn::read_window(checkpoint, kDefault));
 }
 
 class Llama final : public Model {
@@ -55,11 +60,12 @@ class Llama final : public Model {
     // GGUF holds the rows of q and k in another order than config.json's format.
     const bool gguf = load.checkpoint().format() == Format::gguf;
     const Rope rope = nn::make_rope(load, config, gguf ? RopePairing::adjacent : RopePairing::half);
-    const int window = read_window(load.checkpoint());
+    const std::vector<int> windows = read_windows(load.checkpoint(), config.layers);
     for (int i = 0; i < config.layers; ++i) {
       layers_.push_back(
           {.attention_norm = nn::load_norm(load, config, nn::names::kAttentionNorm, i),
-           .attention = nn::Attention(load, config, i, {.rope = rope, .window = window}),
+           .attention = nn::Attention(
+               load, config, i, {.rope = rope, .window = windows.at(static_cast<std::size_t>(i))}),
            .mlp_norm = nn::load_norm(load, config, nn::names::kMlpNorm, i),
            .mlp = nn::GatedMlp(load, config, i)});
       info_.state.emplace_back(layers_.back().attention.state());
@@ -82,7 +88,7 @@ extern const Family family_llama;
 const Family family_llama{
     .id = "llama",
     .hf = {"LlamaForCausalLM", "LLaMAForCausalLM", "MistralForCausalLM", "YiForCausalLM", "llama",
-           "mistral", "yi", "Yi"},
+           "mistral", "yi", "Yi", "MinistralForCausalLM", "ministral"},
     .gguf = {"llama"},
     .claims = has_no_experts,
     .excludes = "a mixture of experts (Mixtral), which is not supported yet",

@@ -14,7 +14,7 @@ namespace rbee {
 
 struct Family {
   std::string_view id;
-  std::array<std::string_view, 8> hf{};    // names in config.json: architectures[0], or model_type
+  std::array<std::string_view, 12> hf{};   // names in config.json: architectures[0], or model_type
   std::array<std::string_view, 4> gguf{};  // general.architecture
   // Decides between families that share an id (GGUF "llama" is several); null: the id is enough.
   bool (*claims)(const Checkpoint&) = nullptr;
