@@ -89,8 +89,9 @@ class Checkpoint {
   std::optional<std::vector<std::int64_t>> integers(const Key& key) const;
 
   // Nullptr for the other format. config is the root of config.json, text_config already merged
-  // over it; the bare words Infinity, -Infinity and NaN appear in it as strings, which real()
-  // reads as numbers. Both live as long as the Checkpoint.
+  // over it and rope_parameters.full_attention over rope_parameters; the bare words Infinity,
+  // -Infinity and NaN appear in it as strings, which real() reads as numbers. Both live as long as
+  // the Checkpoint.
   virtual const GgufMetadata* gguf() const { return nullptr; }
   virtual const Json* config() const { return nullptr; }
 };

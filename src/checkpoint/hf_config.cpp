@@ -84,6 +84,12 @@ Json parse_hf_config(const std::string& file, std::string_view text) {
       if (!value.is_null()) config[key] = value;
     }
   }
+  // Where layers are rotated in two ways, what full attention has counts as the model's own.
+  if (const Json* full = find_hf_value(config, "rope_parameters.full_attention");
+      full != nullptr && full->is_object()) {
+    const Json full_attention = *full;
+    config["rope_parameters"].update(full_attention);
+  }
   return config;
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "base/load_error.hpp"
 
@@ -43,6 +44,18 @@ double positive(const Checkpoint& checkpoint, const Key& key, std::optional<doub
     bad_value(checkpoint, key, expected, fmt::format("{}", *value));
   }
   return *value;
+}
+
+bool is_null(const Checkpoint& checkpoint, const Key& key) {
+  if (checkpoint.format() == Format::gguf) return false;
+  const auto member = checkpoint.config()->find(key.hf);
+  return member != checkpoint.config()->end() && member->is_null();
+}
+
+float positive_or_none(const Checkpoint& checkpoint, const Key& key, float absent) {
+  if (is_null(checkpoint, key)) return 0;
+  if (!checkpoint.real(key)) return absent;
+  return static_cast<float>(positive(checkpoint, key));
 }
 
 }  // namespace rbee::nn

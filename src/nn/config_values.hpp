@@ -20,6 +20,13 @@ int count(const Checkpoint& checkpoint, const Key& key, int most,
 double positive(const Checkpoint& checkpoint, const Key& key,
                 std::optional<double> fallback = std::nullopt);
 
+// As positive, for a feature that may be off: 0 where config.json has null; `absent` where the key
+// is left out.
+float positive_or_none(const Checkpoint& checkpoint, const Key& key, float absent);
+
+// Whether config.json has this key (no path, one spelling) and null for its value.
+bool is_null(const Checkpoint& checkpoint, const Key& key);
+
 // Throws the LoadError for this key of the configuration.
 [[noreturn]] void bad_value(const Checkpoint& checkpoint, const Key& key,
                             const std::string& expected, const std::string& found);

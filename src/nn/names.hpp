@@ -51,9 +51,11 @@ inline constexpr LinearName kOutput{
 // Norms of queries and keys.
 inline constexpr Name kQueryNorm{"layers.{}.self_attn.q_norm.weight", "blk.{}.attn_q_norm.weight"};
 inline constexpr Name kKeyNorm{"layers.{}.self_attn.k_norm.weight", "blk.{}.attn_k_norm.weight"};
-// Norms of what attention and MLP give, before it joins the residual stream.
+// Where the residual stream gets what attention and MLP give through norms of its own.
 inline constexpr NormName kPostAttentionNorm{
     {"layers.{}.post_attention_layernorm.weight", "blk.{}.post_attention_norm.weight"}, {}};
+inline constexpr NormName kPreMlpNorm{
+    {"layers.{}.pre_feedforward_layernorm.weight", "blk.{}.ffn_norm.weight"}, {}};
 inline constexpr NormName kPostMlpNorm{
     {"layers.{}.post_feedforward_layernorm.weight", "blk.{}.post_ffw_norm.weight"}, {}};
 

@@ -54,11 +54,8 @@ std::vector<std::int64_t> read_pattern(const Checkpoint& checkpoint, int layers)
 
 int read_window(const Checkpoint& checkpoint, int absent) {
   const auto value = checkpoint.integer(kWindow);
-  if (checkpoint.format() == Format::gguf) {
-    if (value == 0) return 0;  // what converters write for null
-  } else if (!value && checkpoint.config()->contains("sliding_window")) {
-    return 0;
-  }
+  if (is_null(checkpoint, kWindow)) return 0;
+  if (checkpoint.format() == Format::gguf && value == 0) return 0;  // how converters write null
   if (!value) return absent;
   return count(checkpoint, kWindow, kMaxExtent);
 }

@@ -186,9 +186,19 @@ std::string expanded_name(const ::testing::TestParamInfo<ExpandedTest::ParamType
   return std::get<0>(test.param) + "_" + std::get<1>(test.param).name;
 }
 
+// Folders with weights that are plain numbers.
+std::vector<std::string> expandable() {
+  constexpr std::string_view kEnding = "_safetensors";
+  std::vector<std::string> names;
+  for (const Fixture& fixture : fixtures()) {
+    if (!fixture.name.ends_with(kEnding)) continue;
+    names.push_back(fixture.name.substr(0, fixture.name.size() - kEnding.size()));
+  }
+  return names;
+}
+
 INSTANTIATE_TEST_SUITE_P(Fixtures, ExpandedTest,
-                         ::testing::Combine(::testing::Values("llama2", "llama3", "smollm", "yi",
-                                                              "mistral", "llama_k256"),
+                         ::testing::Combine(::testing::ValuesIn(expandable()),
                                             ::testing::ValuesIn(devices())),
                          expanded_name);
 

@@ -1,0 +1,115 @@
+// Gemma 2: norms before and after attention and MLP, soft caps on scores and logits, and a window
+// in every other layer.
+#include <cmath>
+#include <vector>
+
+#include "model/family.hpp"
+#include "nn/attention.hpp"
+#include "nn/config_values.hpp"
+#include "nn/decoder_config.hpp"
+#include "nn/gated_mlp.hpp"
+#include "nn/lm_head.hpp"
+#include "nn/parts.hpp"
+#include "nn/rope.hpp"
+#include "nn/windows.hpp"
+
+namespace rbee {
+namespace {
+
+nn::DecoderConfig read_config(const Checkpoint& checkpoint) {
+  return nn::DecoderConfig::read(checkpoint, {.norm = nn::NormKind::rms_plus_one,
+                                              .activation = Activation::gelu_tanh,
+                                              .heads = 8,
+                                              .kv_heads = 4,
+                                              .head_dim = 256,
+                                              .vocab = 256000,
+                                              .max_context = 8192});
+}
+
+// GGUF does not say what query_pre_attn_scalar is: hidden / heads in the model of 46 layers (27B),
+// the size of a head in the others.
+float read_scale(const Checkpoint& checkpoint, const nn::DecoderConfig& config) {
+  constexpr Key kScalar{"query_pre_attn_scalar", ""};
+  constexpr int kLayersOf27B = 46;
+  double scalar = config.head_dim;
+  if (checkpoint.format() == Format::safetensors) {
+    scalar = nn::positive(checkpoint, kScalar, 256.0);
+  } else if (config.layers == kLayersOf27B) {
+    scalar = static_cast<double>(config.hidden) / config.heads;
+  }
+  return static_cast<float>(1 / std::sqrt(scalar));
+}
+
+struct Layer {
+  nn::Norm attention_norm;
+  nn::Attention attention;
+  nn::Norm post_attention_norm;
+  nn::Norm mlp_norm;
+  nn::GatedMlp mlp;
+  nn::Norm post_mlp_norm;
+};
+
+class Gemma2 final : public Model {
+ public:
+  explicit Gemma2(Loader& load) : Gemma2(load, read_config(load.checkpoint())) {}
+
+  const ModelInfo& info() const override { return info_; }
+
+  Tensor forward(Ops& ops, const Batch& batch) const override {
+    const Tensor x = head_.embed(ops, batch, std::sqrt(static_cast<float>(info_.hidden_size)));
+    for (const Layer& layer : layers_) {
+      const auto scratch = ops.scope();
+      const Tensor attended = layer.attention.output(ops, batch, layer.attention_norm(ops, x));
+      ops.add(x, layer.post_attention_norm(ops, attended));
+      const Tensor inner = layer.mlp.output(ops, layer.mlp_norm(ops, x));
+      ops.add(x, layer.post_mlp_norm(ops, inner));
+    }
+    const Tensor logits = head_.logits(ops, batch, x);
+    if (logit_cap_ != 0) ops.softcap(logits, logit_cap_);
+    return logits;
+  }
+
+ private:
+  Gemma2(Loader& load, const nn::DecoderConfig& config)
+      : head_(load, config), info_(config.model_info()) {
+    constexpr Key kScoreCap{"attn_logit_softcapping", "attn_logit_softcapping"};
+    constexpr Key kLogitCap{"final_logit_softcapping", "final_logit_softcapping"};
+    constexpr int kDefaultWindow = 4096;
+    const Checkpoint& checkpoint = load.checkpoint();
+    logit_cap_ = nn::positive_or_none(checkpoint, kLogitCap, 30);
+    nn::AttentionOptions options{.rope = nn::make_rope(load, config, RopePairing::half),
+                                 .scale = read_scale(checkpoint, config),
+                                 .softcap = nn::positive_or_none(checkpoint, kScoreCap, 50)};
+    const std::vector<int> windows =
+        nn::layer_windows(checkpoint, config.layers, nn::read_window(checkpoint, kDefaultWindow),
+                          [](int i) { return i % 2 == 0; });
+    for (int i = 0; i < config.layers; ++i) {
+      options.window = windows[static_cast<std::size_t>(i)];
+      const auto norm = [&](const nn::NormName& name) {
+        return nn::load_norm(load, config, name, i);
+      };
+      layers_.push_back({.attention_norm = norm(nn::names::kAttentionNorm),
+                         .attention = nn::Attention(load, config, i, options),
+                         .post_attention_norm = norm(nn::names::kPostAttentionNorm),
+                         .mlp_norm = norm(nn::names::kPreMlpNorm),
+                         .mlp = nn::GatedMlp(load, config, i),
+                         .post_mlp_norm = norm(nn::names::kPostMlpNorm)});
+      info_.state.emplace_back(layers_.back().attention.state());
+    }
+  }
+
+  nn::LmHead head_;
+  std::vector<Layer> layers_;
+  float logit_cap_ = 0;
+  ModelInfo info_;
+};
+
+}  // namespace
+
+extern const Family family_gemma2;
+const Family family_gemma2{.id = "gemma2",
+                           .hf = {"Gemma2ForCausalLM", "gemma2"},
+                           .gguf = {"gemma2"},
+                           .build = build<Gemma2>};
+
+}  // namespace rbee
