@@ -41,7 +41,7 @@ void add_model_options(CLI::App& command, ModelOptions& options, ModelFlag flag)
 
 LoadOptions load_options(const ModelOptions& options);
 // Resolves the model's name or path and loads it, with a progress line on stderr when that is a
-// terminal.
-LoadedModel load(const ModelOptions& options, bool with_tokenizer);
+// terminal. context: tokens of the longest sequence to come; 0: the model's own limit.
+LoadedModel load(const ModelOptions& options, bool with_tokenizer, int context = 0);
 
 }  // namespace rbee

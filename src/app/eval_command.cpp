@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "app/commands.hpp"
+#include "app/model_path.hpp"
 #include "app/npy.hpp"
 #include "app/session.hpp"
 #include "app/text_file.hpp"
@@ -42,6 +43,13 @@ std::vector<std::int32_t> tokens_from_file(const std::string& path) {
   } catch (const JsonError& e) {
     throw UsageError(path + ": " + e.what());
   }
+}
+
+std::vector<std::int32_t> prompt_tokens(const EvalOptions& options) {
+  if (!options.tokens_file.empty()) return tokens_from_file(options.tokens_file);
+  if (!options.tokens.empty()) return options.tokens;
+  const auto path = resolve_model(options.model.model, cache_roots_from_environment());
+  return Tokenizer::load(*Checkpoint::open(path))->encode(options.text);
 }
 
 void check_tokens(std::span<const std::int32_t> tokens, int vocab_size) {
@@ -126,12 +134,11 @@ class Evaluation {
   std::int32_t next_ = 0;
 };
 
+// The context of the model is that of the prompt, for which the reference computes its logits; what
+// is generated after it stays with that choice.
 int run_eval(const EvalOptions& options) {
-  const bool from_text = options.tokens_file.empty() && options.tokens.empty();
-  std::vector<std::int32_t> tokens = options.tokens;
-  if (!options.tokens_file.empty()) tokens = tokens_from_file(options.tokens_file);
-  LoadedModel model = load(options.model, from_text);
-  if (from_text) tokens = model.tokenizer->encode(options.text);
+  auto tokens = prompt_tokens(options);
+  LoadedModel model = load(options.model, false, static_cast<int>(tokens.size()));
   check_tokens(tokens, model.model->info().vocab_size);
   fmt::print("{}\n", dump_json(Evaluation(options, model, std::move(tokens)).run()));
   return 0;

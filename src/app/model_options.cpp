@@ -50,9 +50,10 @@ LoadOptions load_options(const ModelOptions& options) {
   return result;
 }
 
-LoadedModel load(const ModelOptions& options, bool with_tokenizer) {
+LoadedModel load(const ModelOptions& options, bool with_tokenizer, int context) {
   LoadOptions load = load_options(options);
   load.with_tokenizer = with_tokenizer;
+  load.context = context;
   const bool terminal = ::isatty(STDERR_FILENO) != 0;
   int shown = -1;
   if (terminal) {

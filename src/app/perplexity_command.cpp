@@ -69,10 +69,10 @@ void score_window(Session& session, std::vector<std::int32_t> tokens, int first,
 // are scored.
 int run_perplexity(const PerplexityOptions& options) {
   const std::string text = read_text_file(options.file);
-  LoadedModel model = load(options.model, true);
+  const int window = options.stride > 0 ? options.context + options.stride / 2 : options.context;
+  LoadedModel model = load(options.model, true, window);
   const auto tokens = model.tokenizer->encode(text);
   const int n = static_cast<int>(tokens.size());
-  const int window = options.stride > 0 ? options.context + options.stride / 2 : options.context;
   const int step = options.stride > 0 ? options.stride : window;
   const int first = options.stride > 0 ? window - options.stride - 1 : window / 2;
   const int windows = options.stride > 0 ? (n - window + step - 1) / step : n / window;

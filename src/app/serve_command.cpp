@@ -104,6 +104,7 @@ void load_and_serve(const ServeOptions& options, Server& server, Serving& servin
   const auto start = std::chrono::steady_clock::now();
   const auto path = resolve_model(options.model.model, cache_roots_from_environment());
   LoadOptions load = load_options(options.model);
+  load.context = options.engine.max_context;
   load.progress = [&server](std::size_t done, std::size_t total) {
     server.set_progress(done, total);
   };

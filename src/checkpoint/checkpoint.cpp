@@ -89,6 +89,17 @@ std::optional<std::vector<std::int64_t>> json_integers(const Json& value) {
   return out;
 }
 
+std::optional<std::vector<float>> json_reals(const Json& value) {
+  if (!value.is_array()) return std::nullopt;
+  std::vector<float> out;
+  for (const Json& element : value) {
+    const auto number = json_real(element);
+    if (!number) return std::nullopt;
+    out.push_back(static_cast<float>(*number));
+  }
+  return out;
+}
+
 // The first present value of key, converted. From GGUF: (metadata.*from_gguf)(full key), whose
 // errors name the key; from config.json: from_json, which gives nullopt for a value of another
 // type.
@@ -152,6 +163,11 @@ std::optional<std::string> Checkpoint::string(const Key& key) const {
 std::optional<std::vector<std::int64_t>> Checkpoint::integers(const Key& key) const {
   return read<std::vector<std::int64_t>>(*this, key, "integers below 2^63", &GgufMetadata::integers,
                                          json_integers);
+}
+
+std::optional<std::vector<float>> Checkpoint::reals(const Key& key) const {
+  return read<std::vector<float>>(*this, key, "an array of numbers", &GgufMetadata::floats,
+                                  json_reals);
 }
 
 }  // namespace rbee

@@ -87,6 +87,7 @@ class Checkpoint {
   std::optional<bool> boolean(const Key& key) const;
   std::optional<std::string> string(const Key& key) const;
   std::optional<std::vector<std::int64_t>> integers(const Key& key) const;
+  std::optional<std::vector<float>> reals(const Key& key) const;  // arrays only
 
   // Nullptr for the other format. config is the root of config.json, text_config already merged
   // over it and rope_parameters.full_attention over rope_parameters; the bare words Infinity,

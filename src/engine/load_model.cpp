@@ -22,7 +22,7 @@ LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& opt
   if (options.with_tokenizer) loaded.tokenizer = Tokenizer::load(*checkpoint);
   loaded.backend = make_backend(options.device, options.backend);
 
-  Loader loader(*checkpoint, loaded.backend.get());
+  Loader loader(*checkpoint, loaded.backend.get(), options.context);
   loader.on_progress(options.progress);
   loaded.model = family.build(loader);
   loader.check_all_used();

@@ -19,6 +19,7 @@ struct LoadOptions {
   BackendOptions backend;
   std::function<void(std::size_t bytes_done, std::size_t bytes_total)> progress;
   bool with_tokenizer = true;
+  int context = 0;  // tokens of the longest sequence to come; 0: the model's own limit
 };
 
 // Members are destroyed in reverse order: the model before the backend that holds its weights.

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <limits>
-#include <numeric>
 #include <utility>
 
 #include "base/load_error.hpp"
@@ -101,21 +100,16 @@ bool is_ignored(std::string_view name, int n_layers) {
 
 }  // namespace
 
-Stored Stored::range(int file_rows, int begin, int count) {
-  Stored stored{.rows = std::vector<std::int32_t>(static_cast<std::size_t>(count)),
-                .file_rows = file_rows};
-  std::iota(stored.rows.begin(), stored.rows.end(), begin);
-  return stored;
+Stored Stored::range(int file_rows, int begin) {
+  return {.row = [begin](int r) { return begin + r; }, .file_rows = file_rows};
 }
 
 Stored Stored::every(int file_rows, int first, int step) {
-  Stored stored{.file_rows = file_rows};
-  for (int row = first; row < file_rows; row += step) stored.rows.push_back(row);
-  return stored;
+  return {.row = [=](int r) { return first + r * step; }, .file_rows = file_rows};
 }
 
-Loader::Loader(const Checkpoint& checkpoint, Backend* backend)
-    : checkpoint_(checkpoint), backend_(backend) {
+Loader::Loader(const Checkpoint& checkpoint, Backend* backend, int planned_context)
+    : checkpoint_(checkpoint), backend_(backend), planned_context_(planned_context) {
   const int n_layers = decoder_layers(checkpoint);
   for (const TensorInfo& info : checkpoint.tensors()) {
     if (!is_ignored(info.name, n_layers)) total_bytes_ += info.file_bytes();
@@ -205,11 +199,12 @@ Weight Loader::f32_matrix(const Name& name, int rows, int cols, int layer) {
 Weight Loader::maybe_vector(const Name& name, int size, int layer, const Stored& stored) {
   const TensorInfo* info = use(name, layer);
   if (info == nullptr) return {};
-  expect_shape(*info, std::array<std::int64_t, 1>{stored.rows.empty() ? size : stored.file_rows});
+  expect_shape(*info, std::array<std::int64_t, 1>{stored.row ? stored.file_rows : size});
   std::vector<float> values = decode(*info);
-  if (!stored.rows.empty()) {
+  if (stored.row) {
     std::vector<float> picked;
-    for (const std::int32_t r : stored.rows) picked.push_back(values[static_cast<std::size_t>(r)]);
+    for (int i = 0; i < size; ++i)
+      picked.push_back(values[static_cast<std::size_t>(stored.row(i))]);
     values = std::move(picked);
   }
   for (float& value : values) value += stored.add;

@@ -25,15 +25,15 @@ struct Name {
 // How a tensor in the file differs from the weight that is made of it. The weight has rows of a
 // matrix, or elements of a vector.
 struct Stored {
-  // Which row of the file each row of the weight is; empty: all of them in order. Whole rows move,
-  // so any type will do.
-  std::vector<std::int32_t> rows{};
-  int file_rows = 0;        // rows in the file; looked at only where `rows` is given
+  // The row of the file that row r of the weight is; none: all of them in order. Whole rows move,
+  // so any type will do. Asked only after the tensor was found to have file_rows rows.
+  std::function<int(int r)> row{};
+  int file_rows = 0;        // with `row` only
   bool transposed = false;  // the file has [cols, rows] (a matrix of a plain float type)
   float add = 0;            // to each value (a vector)
 
-  // Rows [begin, begin + count) of file_rows.
-  static Stored range(int file_rows, int begin, int count);
+  // The rows from begin on, of file_rows.
+  static Stored range(int file_rows, int begin);
   // Rows first, first + step, ... of file_rows.
   static Stored every(int file_rows, int first, int step);
 };
@@ -41,9 +41,13 @@ struct Stored {
 class Loader {
  public:
   // backend == nullptr: a dry run that checks names and shapes and counts bytes, but packs nothing.
-  Loader(const Checkpoint& checkpoint, Backend* backend);
+  // planned_context: see below.
+  Loader(const Checkpoint& checkpoint, Backend* backend, int planned_context = 0);
 
   const Checkpoint& checkpoint() const { return checkpoint_; }
+  // Tokens of the longest sequence the model is loaded for; 0: as many as it was made for. For
+  // models that are rotated in another way when sequences may get long.
+  int planned_context() const { return planned_context_; }
 
   // rows, cols and size are those of the weight. Throw LoadError (file, tensor, expected, found)
   // when the tensor is missing, its shape differs, or its type cannot be transposed.
@@ -102,6 +106,7 @@ class Loader {
 
   const Checkpoint& checkpoint_;
   Backend* backend_;
+  int planned_context_;
   std::function<void(std::size_t, std::size_t)> progress_;
   std::set<std::string, std::less<>> used_;
   std::size_t parameters_ = 0;

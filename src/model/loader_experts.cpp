@@ -92,7 +92,7 @@ std::vector<Weight> Loader::maybe_expert_vectors(const Name& name, int n, int si
                                                  const Stored& stored) {
   const TensorInfo* tensor = use(name, layer);
   if (tensor == nullptr) return {};
-  const int file_size = stored.rows.empty() ? size : stored.file_rows;
+  const int file_size = stored.row ? stored.file_rows : size;
   expect_shape(*tensor, std::array<std::int64_t, 2>{n, file_size});
   const std::vector<float> values = decode(*tensor);
   std::vector<Weight> weights;
@@ -100,8 +100,8 @@ std::vector<Weight> Loader::maybe_expert_vectors(const Name& name, int n, int si
   for (std::size_t x = 0; x < static_cast<std::size_t>(n); ++x) {
     const auto from = std::span(values).subspan(x * static_cast<std::size_t>(file_size));
     own.assign(from.begin(), from.begin() + size);
-    for (std::size_t i = 0; i < stored.rows.size(); ++i) {
-      own[i] = from[static_cast<std::size_t>(stored.rows[i])];
+    for (int i = 0; stored.row && i < size; ++i) {
+      own[static_cast<std::size_t>(i)] = from[static_cast<std::size_t>(stored.row(i))];
     }
     weights.push_back(constant(own));
   }

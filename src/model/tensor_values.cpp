@@ -11,30 +11,29 @@
 namespace rbee {
 namespace {
 
-// Rows of so many bytes, one after the other; contiguous ones stay where they are.
-std::span<const std::byte> gathered(std::span<const std::byte> bytes, std::size_t width,
-                                    std::span<const std::int32_t> rows,
+// The rows of a weight, of so many bytes, one after the other; contiguous ones stay where they are.
+std::span<const std::byte> gathered(const HostMatrix& file, std::size_t width, const Stored& stored,
                                     std::vector<std::byte>& copy) {
-  const auto row = [&](std::int32_t r) {
-    return bytes.subspan(static_cast<std::size_t>(r) * width, width);
+  const auto row = [&](int r) {
+    return file.bytes.subspan(static_cast<std::size_t>(stored.row(r)) * width, width);
   };
+  const auto size = static_cast<std::size_t>(file.rows) * width;
   bool contiguous = true;
-  for (std::size_t i = 1; i < rows.size(); ++i) contiguous &= rows[i] == rows[i - 1] + 1;
-  if (contiguous) return {row(rows.front()).data(), rows.size() * width};
-  copy.reserve(rows.size() * width);
-  for (const std::int32_t r : rows) copy.insert(copy.end(), row(r).begin(), row(r).end());
+  for (int r = 1; r < file.rows; ++r) contiguous &= stored.row(r) == stored.row(r - 1) + 1;
+  if (contiguous) return {row(0).data(), size};
+  copy.reserve(size);
+  for (int r = 0; r < file.rows; ++r) copy.insert(copy.end(), row(r).begin(), row(r).end());
   return copy;
 }
 
 // The columns of a matrix of numbers of so many bytes that are rows of the weight.
 std::vector<std::byte> transposed(const HostMatrix& matrix, std::size_t size, int file_rows,
-                                  std::span<const std::int32_t> wanted) {
+                                  const Stored& stored) {
   std::vector<std::byte> out;
-  const auto rows = static_cast<std::size_t>(matrix.rows);
   const auto cols = static_cast<std::size_t>(matrix.cols);
-  out.reserve(rows * cols * size);
-  for (std::size_t r = 0; r < rows; ++r) {
-    const std::size_t from = wanted.empty() ? r : static_cast<std::size_t>(wanted[r]);
+  out.reserve(static_cast<std::size_t>(matrix.rows) * cols * size);
+  for (int r = 0; r < matrix.rows; ++r) {
+    const auto from = static_cast<std::size_t>(stored.row ? stored.row(r) : r);
     for (std::size_t c = 0; c < cols; ++c) {
       const auto at = matrix.bytes.subspan((c * static_cast<std::size_t>(file_rows) + from) * size);
       out.insert(out.end(), at.begin(), at.begin() + static_cast<std::ptrdiff_t>(size));
@@ -58,7 +57,7 @@ void expect_shape(const TensorInfo& info, std::span<const std::int64_t> expected
 }
 
 void expect_stored(const TensorInfo& info, int n, int rows, int cols, const Stored& stored) {
-  const int file_rows = stored.rows.empty() ? rows : stored.file_rows;
+  const int file_rows = stored.row ? stored.file_rows : rows;
   std::vector<std::int64_t> shape{file_rows, cols};
   if (stored.transposed) std::swap(shape[0], shape[1]);
   if (n > 0) shape.insert(shape.begin(), n);
@@ -72,13 +71,13 @@ void expect_stored(const TensorInfo& info, int n, int rows, int cols, const Stor
 
 std::span<const std::byte> stored_bytes(const HostMatrix& matrix, const Stored& stored,
                                         std::vector<std::byte>& copy) {
-  const int file_rows = stored.rows.empty() ? matrix.rows : stored.file_rows;
+  const int file_rows = stored.row ? stored.file_rows : matrix.rows;
   if (stored.transposed) {
-    return copy = transposed(matrix, info(matrix.type).block_bytes, file_rows, stored.rows);
+    return copy = transposed(matrix, info(matrix.type).block_bytes, file_rows, stored);
   }
-  if (stored.rows.empty()) return matrix.bytes;
+  if (!stored.row) return matrix.bytes;
   const std::size_t width = matrix.bytes.size() / static_cast<std::size_t>(file_rows);
-  return gathered(matrix.bytes, width, stored.rows, copy);
+  return gathered(matrix, width, stored, copy);
 }
 
 std::vector<float> decode(const TensorInfo& info) {

@@ -11,8 +11,7 @@ GatedMlp::GatedMlp(Loader& load, const DecoderConfig& config, int layer)
   const bool separate = load.has(names::kGate.weight, layer);
   if (!separate && load.has(names::kGateUp, layer)) {
     const auto half = [&](int begin) {
-      return load.matrix(names::kGateUp, ffn, config.hidden, layer,
-                         Stored::range(2 * ffn, begin, ffn));
+      return load.matrix(names::kGateUp, ffn, config.hidden, layer, Stored::range(2 * ffn, begin));
     };
     gate_ = {half(0)};
     up_ = {half(ffn)};

@@ -68,5 +68,17 @@ inline constexpr LinearName kUp{{"layers.{}.mlp.up_proj.weight", "blk.{}.ffn_up.
 inline constexpr LinearName kDown{{"layers.{}.mlp.down_proj.weight", "blk.{}.ffn_down.weight"},
                                   {"layers.{}.mlp.down_proj.bias", "blk.{}.ffn_down.bias"}};
 
+// The two matrices of an MLP without a gate.
+inline constexpr LinearName kPlainUp{
+    {"layers.{}.mlp.fc1.weight|layers.{}.mlp.c_fc.weight|h.{}.mlp.dense_h_to_4h.weight",
+     "blk.{}.ffn_up.weight"},
+    {"layers.{}.mlp.fc1.bias|layers.{}.mlp.c_fc.bias|h.{}.mlp.dense_h_to_4h.bias",
+     "blk.{}.ffn_up.bias"}};
+inline constexpr LinearName kPlainDown{
+    {"layers.{}.mlp.fc2.weight|layers.{}.mlp.c_proj.weight|h.{}.mlp.dense_4h_to_h.weight",
+     "blk.{}.ffn_down.weight"},
+    {"layers.{}.mlp.fc2.bias|layers.{}.mlp.c_proj.bias|h.{}.mlp.dense_4h_to_h.bias",
+     "blk.{}.ffn_down.bias"}};
+
 }  // namespace names
 }  // namespace rbee::nn

@@ -2,6 +2,7 @@
 #pragma once
 #include "backend/ops.hpp"
 #include "nn/decoder_config.hpp"
+#include "nn/parts.hpp"
 
 namespace rbee::nn {
 
@@ -10,6 +11,13 @@ class PlainMlp {
   // up: [ffn, hidden]; down: [hidden, ffn].
   PlainMlp(const Linear& up, const Linear& down, Activation activation)
       : up_(up), down_(down), activation_(activation) {}
+  // Takes both by their usual names.
+  PlainMlp(Loader& load, const DecoderConfig& config, int layer)
+      : PlainMlp(load_linear(load, names::kPlainUp, config.ffn, config.hidden, layer,
+                             config.mlp_bias ? Bias::required : Bias::if_present),
+                 load_linear(load, names::kPlainDown, config.hidden, config.ffn, layer,
+                             config.mlp_bias ? Bias::required : Bias::if_present),
+                 config.activation) {}
 
   // residual += mlp(x); both [T, hidden].
   void operator()(Ops& ops, const Tensor& residual, const Tensor& x) const {

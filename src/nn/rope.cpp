@@ -36,6 +36,12 @@ constexpr Key kMscale{"rope_scaling.mscale|rope_parameters.mscale", ""};
 constexpr Key kMscaleAll{"rope_scaling.mscale_all_dim|rope_parameters.mscale_all_dim", ""};
 constexpr Key kGgufFactor{"", "rope.scaling.attn_factor"};
 constexpr Name kRopeFreqs{"", "rope_freqs.weight"};
+constexpr Key kShort{"rope_scaling.short_factor|rope_parameters.short_factor", ""};
+constexpr Key kLong{"rope_scaling.long_factor|rope_parameters.long_factor", ""};
+constexpr Key kShortMscale{"rope_scaling.short_mscale|rope_parameters.short_mscale", ""};
+constexpr Key kLongMscale{"rope_scaling.long_mscale|rope_parameters.long_mscale", ""};
+constexpr Name kShortFactors{"", "rope_factors_short.weight"};
+constexpr Name kLongFactors{"", "rope_factors_long.weight"};
 
 double read_linear(const Checkpoint& checkpoint) {
   if (checkpoint.format() == Format::safetensors) return positive(checkpoint, kFactor);
@@ -60,16 +66,56 @@ float yarn_magnitude(const Checkpoint& checkpoint, double factor) {
                             magnitude(positive(checkpoint, kMscaleAll)));
 }
 
+void divide(const Loader& load, std::vector<float>& inv_freq, std::span<const float> divisors,
+            const char* field) {
+  if (divisors.size() != inv_freq.size()) {
+    throw LoadError(load.checkpoint().path().string(), field,
+                    fmt::format("{} elements", inv_freq.size()), std::to_string(divisors.size()));
+  }
+  for (std::size_t j = 0; j < inv_freq.size(); ++j) inv_freq[j] /= divisors[j];
+}
+
 // Divisors that a GGUF file gives in place of parameters (Llama 3.1).
 void divide_by_rope_freqs(Loader& load, std::vector<float>& inv_freq) {
   const std::vector<float> divisors = load.values(kRopeFreqs);
-  if (divisors.empty()) return;
-  if (divisors.size() != inv_freq.size()) {
-    throw LoadError(load.checkpoint().path().string(), "tensor 'rope_freqs.weight'",
-                    fmt::format("shape [{}]", inv_freq.size()),
-                    fmt::format("{} elements", divisors.size()));
+  if (!divisors.empty()) divide(load, inv_freq, divisors, "tensor 'rope_freqs.weight'");
+}
+
+// What LongRoPE multiplies cos and sin with. ratio: of the longest context to the original one.
+float long_rope_magnitude(const Checkpoint& checkpoint, double ratio, double original,
+                          bool is_long) {
+  const Key given = checkpoint.format() == Format::gguf ? kGgufFactor : kAttentionFactor;
+  if (checkpoint.real(given)) return static_cast<float>(positive(checkpoint, given));
+  const Key mscale = is_long ? kLongMscale : kShortMscale;
+  if (checkpoint.real(mscale)) return static_cast<float>(positive(checkpoint, mscale));
+  if (ratio <= 1) return 1;
+  return static_cast<float>(std::sqrt(1 + std::log(ratio) / std::log(original)));
+}
+
+bool is_long_rope(const Loader& load, const std::string& type) {
+  const Checkpoint& checkpoint = load.checkpoint();
+  if (checkpoint.format() == Format::gguf) return load.has(kShortFactors);
+  // The first Phi-3 models spelled it su and yarn.
+  return type == "longrope" || type == "su" || (type == "yarn" && checkpoint.reals(kShort));
+}
+
+void scale_long(Loader& load, int max_context, std::vector<float>& inv_freq, Rope& rope) {
+  const Checkpoint& checkpoint = load.checkpoint();
+  const int original = count(checkpoint, kOriginal, kMaxExtent, max_context);
+  const int planned = load.planned_context() > 0 ? load.planned_context() : max_context;
+  const bool is_long = planned > original;
+  std::vector<float> short_factors, long_factors;
+  if (checkpoint.format() == Format::gguf) {
+    short_factors = load.values(kShortFactors);
+    long_factors = load.values(kLongFactors);
+  } else {
+    short_factors = checkpoint.reals(kShort).value_or(short_factors);
+    long_factors = checkpoint.reals(kLong).value_or(long_factors);
   }
-  for (std::size_t j = 0; j < inv_freq.size(); ++j) inv_freq[j] /= divisors[j];
+  divide(load, inv_freq, is_long ? long_factors : short_factors,
+         is_long ? "long_factor of longrope" : "short_factor of longrope");
+  rope.scale = long_rope_magnitude(checkpoint, static_cast<double>(max_context) / original,
+                                   original, is_long);
 }
 
 Llama3Scaling read_llama3(const Checkpoint& checkpoint, int max_context) {
@@ -161,7 +207,9 @@ Rope make_rope(Loader& load, const DecoderConfig& config, RopePairing pairing) {
 
   std::vector<float> inv_freq = inverse_frequencies(config.rope_theta, config.rope_dims);
   divide_by_rope_freqs(load, inv_freq);
-  if (type == "linear") {
+  if (is_long_rope(load, type)) {
+    scale_long(load, config.max_context, inv_freq, rope);
+  } else if (type == "linear") {
     const double factor = read_linear(checkpoint);
     for (float& f : inv_freq) f = static_cast<float>(f / factor);
   } else if (type == "llama3") {
@@ -171,7 +219,8 @@ Rope make_rope(Loader& load, const DecoderConfig& config, RopePairing pairing) {
     inv_freq = scaled(std::move(inv_freq), yarn, config.rope_theta);
     rope.scale = yarn_magnitude(checkpoint, yarn.factor);
   } else if (type != "default" && type != "none" && type != "dynamic") {
-    bad_value(checkpoint, kType, "default, none, linear, dynamic, llama3 or yarn", in_quotes(type));
+    bad_value(checkpoint, kType, "default, none, linear, dynamic, llama3, yarn or longrope",
+              in_quotes(type));
   }
   rope.inv_freq = checked(load, inv_freq);
   return rope;

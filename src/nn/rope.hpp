@@ -9,9 +9,11 @@
 namespace rbee::nn {
 
 // The rotation of a decoder's queries and keys, with the scaling its configuration names: none,
-// linear, dynamic, llama3 or yarn, and the divisors in GGUF's rope_freqs.weight. dynamic changes
-// nothing up to max_context, which is the longest context here. Throws LoadError for another kind
-// and for parameters out of range.
+// linear, dynamic, llama3, yarn or longrope, and the divisors in GGUF's rope_freqs.weight. dynamic
+// changes nothing up to max_context, which is the longest context here. longrope (Ding et al.,
+// 2024, arXiv:2402.13753) has two sets of divisors, for sequences within the original context and
+// beyond it: load.planned_context() decides, once. Throws LoadError for another kind and for
+// parameters out of range.
 Rope make_rope(Loader& load, const DecoderConfig& config, RopePairing pairing);
 
 // The rotation without any scaling. Throws LoadError when theta is out of range.

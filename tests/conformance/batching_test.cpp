@@ -28,15 +28,18 @@ class BatchingTest : public ::testing::TestWithParam<std::tuple<Fixture, Device>
     return logits;
   }
 
-  // Five sequences of different lengths: the golden prompt, parts of it, and one of over a page.
+  // Five sequences of different lengths: the golden prompt, parts of it, and one of over a page
+  // where the model has so many positions.
   std::vector<Tokens> prompts() const {
     const Tokens& prompt = golden_.prompt;
     Tokens tail(prompt.begin() + 3, prompt.end());
     Tokens reversed(prompt.rbegin(), prompt.rend());
     Tokens longer;
+    const auto most = static_cast<std::size_t>(run_.model->info().max_context);
     while (longer.size() < kPageTokens + 9) {
       longer.insert(longer.end(), prompt.begin(), prompt.end());
     }
+    longer.resize(std::min(longer.size(), most));
     return {prompt, tail, {prompt[1]}, longer, reversed};
   }
 };

@@ -116,13 +116,19 @@ float tolerance(const Golden& golden, const Fixture& fixture, const Device& devi
   return device.options.cpu_isa == "avx512" ? golden.tolerance_bf16 : golden.tolerance_f32;
 }
 
-Running::Running(const std::filesystem::path& path, const Device& device, int n_pages)
+namespace {
+
+constexpr int kPages = 16;
+
+}  // namespace
+
+Running::Running(const std::filesystem::path& path, const Device& device, int context)
     : backend(make_backend(device.device, device.options)) {
   const auto checkpoint = Checkpoint::open(path);
-  Loader loader(*checkpoint, backend.get());
+  Loader loader(*checkpoint, backend.get(), context);
   model = find_family(*checkpoint, all_families()).build(loader);
   loader.check_all_used();
-  stepper = std::make_unique<testing::Stepper>(*backend, *model, n_pages);
+  stepper = std::make_unique<testing::Stepper>(*backend, *model, kPages);
 }
 
 }  // namespace rbee::conformance

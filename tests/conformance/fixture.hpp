@@ -29,6 +29,9 @@ struct Golden {
   // bits; 0 where the fixture has no such figure.
   float tolerance_f32 = 0, tolerance_bf16 = 0, tolerance_quantised = 0;
 
+  // Tokens it was computed for.
+  int length() const { return static_cast<int>(prompt.size() + greedy.size()); }
+
   static Golden read(const std::filesystem::path& path);
 };
 
@@ -61,7 +64,8 @@ struct Running {
   std::unique_ptr<Model> model;
   std::unique_ptr<testing::Stepper> stepper;
 
-  Running(const std::filesystem::path& path, const Device& device, int n_pages = 16);
+  // context: tokens of the longest sequence; 0: as many as the model was made for.
+  Running(const std::filesystem::path& path, const Device& device, int context = 0);
 };
 
 }  // namespace rbee::conformance

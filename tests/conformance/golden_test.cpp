@@ -30,7 +30,7 @@ float worst_distance(const std::vector<float>& a, const std::vector<float>& b) {
 }
 
 TEST_P(GoldenTest, PromptLogits) {
-  Running run(fixture_.model, device_);
+  Running run(fixture_.model, device_, golden_.length());
   Stepper::Sequence sequence;
   const Logits logits = run.stepper->feed(sequence, golden_.prompt, chunk_);
 
@@ -51,7 +51,7 @@ TEST_P(GoldenTest, PromptLogits) {
 // Decodes with the cache, following the golden tokens, so that a step with a tie does not decide
 // over the others.
 TEST_P(GoldenTest, GreedyTokens) {
-  Running run(fixture_.model, device_);
+  Running run(fixture_.model, device_, golden_.length());
   Stepper::Sequence sequence;
   std::vector<float> last = run.stepper->feed(sequence, golden_.prompt, chunk_).back();
   int compared = 0;

@@ -174,7 +174,7 @@ TEST_P(ExpandedTest, HoldsTheF32Tolerance) {
   const Golden golden = Golden::read(fixture / "golden.json");
   const TempFolder folder;
   write_expanded(fixture, folder);
-  Running running(folder.path(), device);
+  Running running(folder.path(), device, golden.length());
   Stepper::Sequence sequence;
   const Logits logits = running.stepper->feed(sequence, golden.prompt);
   for (std::size_t i = 0; i < golden.last_logits.size(); ++i) {
