@@ -23,10 +23,12 @@ constexpr Key kContext{"max_position_embeddings", "context_length"};
 constexpr Key kTheta{"rope_theta|rope_parameters.rope_theta", "rope.freq_base"};
 constexpr Key kEpsilon{"rms_norm_eps", "attention.layer_norm_rms_epsilon"};
 
+// The Llama-shaped ones, whose keys and names are equal but for their spelling; the conformance
+// tests run the others.
 std::vector<fs::path> fixtures() {
   std::vector<fs::path> out;
-  for (const auto& entry : fs::directory_iterator(RBEE_TEST_DATA "/fixtures")) {
-    if (entry.is_directory()) out.push_back(entry.path());
+  for (const char* name : {"llama2", "llama3", "llama_k256", "mistral", "smollm", "yi"}) {
+    out.push_back(fs::path(RBEE_TEST_DATA "/fixtures") / name);
   }
   return out;
 }
