@@ -13,12 +13,14 @@
 #include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "app/chat_framing.hpp"
 #include "app/commands.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
-#include "chat/chat_template.hpp"
-#include "chat/chatml.hpp"
 #include "engine/engine.hpp"
 #include "engine/text_stream.hpp"
 
@@ -60,7 +62,7 @@ struct Answer {
 class Chat {
  public:
   Chat(const RunOptions& options, LoadedModel& model, Engine& engine)
-      : options_(options), model_(model), engine_(engine), template_(source(model)) {
+      : options_(options), model_(model), engine_(engine), framing_(chat_framing(model)) {
     if (!options.system.empty())
       messages_.push_back({{"role", "system"}, {"content", options.system}});
   }
@@ -84,19 +86,14 @@ class Chat {
   }
 
  private:
-  static std::string_view source(const LoadedModel& model) {
-    if (!model.tokenizer->chat_template().empty()) return model.tokenizer->chat_template();
-    log::warn("the model carries no chat template: framing messages as ChatML");
-    return kChatMlTemplate;
-  }
-
   std::vector<TokenId> encode(const std::string& text) const {
     if (options_.raw) return model_.tokenizer->encode(text);
     const Json variables{{"messages", messages_},
                          {"add_generation_prompt", true},
                          {"bos_token", model_.tokenizer->bos_text()},
                          {"eos_token", model_.tokenizer->eos_text()}};
-    return model_.tokenizer->encode(template_.render(variables), {.add_special = false});
+    return model_.tokenizer->encode(framing_.chat_template.render(variables),
+                                    {.add_special = false});
   }
 
   Answer generate(std::vector<TokenId> prompt, bool quiet) {
@@ -109,7 +106,8 @@ class Chat {
     if (options_.has_seed) request.sampling.seed = options_.seed;
     auto tokens = engine_.submit(std::move(request));
     if (!tokens) throw std::runtime_error("the conversation is longer than the context");
-    TextStream stream(*tokens, model_.tokenizer, {});
+    TextStream stream(*tokens, model_.tokenizer,
+                      options_.raw ? std::vector<std::string>{} : framing_.stop);
     Answer answer;
     g_interrupted = false;
     while (auto piece = stream.next()) {
@@ -125,7 +123,7 @@ class Chat {
   const RunOptions& options_;
   LoadedModel& model_;
   Engine& engine_;
-  ChatTemplate template_;
+  ChatFraming framing_;
   Json messages_ = Json::array();
 };
 

@@ -9,12 +9,12 @@
 #include <memory>
 #include <optional>
 #include <thread>
+#include <utility>
 
+#include "app/chat_framing.hpp"
 #include "app/commands.hpp"
 #include "app/model_path.hpp"
 #include "base/log.hpp"
-#include "chat/chat_template.hpp"
-#include "chat/chatml.hpp"
 #include "engine/engine.hpp"
 #include "server/server.hpp"
 
@@ -86,20 +86,6 @@ struct Serving {
   std::unique_ptr<Engine> engine;
 };
 
-ChatTemplate chat_template(const Tokenizer& tokenizer) {
-  if (!tokenizer.chat_template().empty()) {
-    try {
-      return ChatTemplate(tokenizer.chat_template());
-    } catch (const TemplateError& e) {
-      log::warn("the model's chat template cannot be used ({}): framing messages as ChatML",
-                e.what());
-    }
-  } else {
-    log::info("the model carries no chat template: framing messages as ChatML");
-  }
-  return ChatTemplate(kChatMlTemplate);
-}
-
 void load_and_serve(const ServeOptions& options, Server& server, Serving& serving) {
   const auto start = std::chrono::steady_clock::now();
   const auto path = resolve_model(options.model.model, cache_roots_from_environment());
@@ -114,11 +100,13 @@ void load_and_serve(const ServeOptions& options, Server& server, Serving& servin
   serving.engine =
       std::make_unique<Engine>(*serving.model.backend, *serving.model.model, engine_options);
   const std::string name = model_name(options.model.model, path);
+  ChatFraming framing = chat_framing(serving.model);
   server.set_model({.name = name,
                     .aliases = {options.server.model_ref, path.string()},
                     .model = serving.model,
                     .engine = *serving.engine,
-                    .chat_template = chat_template(*serving.model.tokenizer)});
+                    .chat_template = std::move(framing.chat_template),
+                    .chat_stop = std::move(framing.stop)});
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   log::info("serving {} on {} after {:.2f} s, context {} tokens", name, server.url(),
             seconds.count(), serving.engine->max_context());

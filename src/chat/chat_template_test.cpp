@@ -12,7 +12,7 @@
 #include <sstream>
 #include <thread>
 
-#include "chat/chatml.hpp"
+#include "chat/fallback_templates.hpp"
 
 namespace rbee {
 namespace {
@@ -120,18 +120,6 @@ TEST(ChatTemplateGolden, ExtraTemplates) {
   if (directory != nullptr) {
     EXPECT_GT(check_templates(directory), 0u);
   }
-}
-
-TEST(ChatTemplateGolden, ChatMl) {
-  const Json variables = {
-      {"messages",
-       {{{"role", "system"}, {"content", "Be brief."}},
-        {{"role", "user"}, {"content", {{{"type", "text"}, {"text", "Hi"}}, {{"type", "image"}}}}},
-        {{"role", "assistant"}, {"content", nullptr}}}},
-      {"add_generation_prompt", true}};
-  EXPECT_EQ(render_text(kChatMlTemplate, variables),
-            "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
-            "<|im_start|>assistant\n<|im_end|>\n<|im_start|>assistant\n");
 }
 
 TEST(ChatTemplateErrors, NameTheLine) {
@@ -309,8 +297,8 @@ TEST(ChatTemplate, ManyMessagesWithinTheDefaultLimits) {
     messages.push_back({{"role", i % 2 == 0 ? "user" : "assistant"},
                         {"content", std::string(2000, 'x') + std::to_string(i)}});
   }
-  const std::string text =
-      render_text(kChatMlTemplate, {{"messages", messages}, {"add_generation_prompt", true}});
+  const std::string text = render_text(named_template("chatml").source,
+                                       {{"messages", messages}, {"add_generation_prompt", true}});
   EXPECT_GT(text.size(), 8'000'000u);
   EXPECT_EQ(text.substr(text.size() - 22), "<|im_start|>assistant\n");
   // Text that grows piece by piece is counted once, not at every step.

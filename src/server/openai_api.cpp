@@ -153,6 +153,8 @@ Reply chat_completions(Service& service, const HttpRequest& request) {
     return openai_error(400, std::string("the chat template refuses these messages: ") + e.what(),
                         "messages");
   }
+  parsed->generation.stop.insert(parsed->generation.stop.end(), served->chat_stop.begin(),
+                                 served->chat_stop.end());
   Answer answer = begin_answer(service, *served, *parsed, true);
   if (auto failure = add_choices(*served, *parsed, prompt, {}, answer)) return std::move(*failure);
   return finish_answer(*parsed, std::move(answer));

@@ -78,8 +78,9 @@ struct ServedModel {
   const LoadedModel& model;
   Engine& engine;
   std::optional<ChatTemplate> chat_template;
-  std::int64_t created = 0;      // Unix seconds; 0: when it is set
-  std::size_t weight_bytes = 0;  // for /metrics; 0: what the backend says
+  std::vector<std::string> chat_stop = {};  // texts that end an answer, besides those asked for
+  std::int64_t created = 0;                 // Unix seconds; 0: when it is set
+  std::size_t weight_bytes = 0;             // for /metrics; 0: what the backend says
 };
 
 class Server {
