@@ -50,6 +50,33 @@ void read_added(const JsonSpec& spec, TokensById& tokens) {
   }
 }
 
+// Tokens that have a role are special ones.
+void read_roles(const JsonSpec& spec, const TextTable& spellings, TokensById& tokens) {
+  const auto mark = [&](const JsonSpec& value) {
+    const Json& json = value.json();
+    std::string text;
+    if (json.is_string()) text = json.get<std::string>();
+    if (json.is_object() && value.has("content")) text = value.string("content");
+    if (text.empty() || text.size() > AddedTokens::kLongest) return;
+    for (auto& [id, token] : tokens) {
+      if (token.content == text) token.special = true;
+    }
+    const auto id = spellings.find(text);
+    if (!id) return;
+    AddedToken token;
+    token.id = *id;
+    token.content = text;
+    token.special = true;
+    tokens.emplace(*id, std::move(token));
+  };
+  for (const char* role : {"bos_token", "eos_token", "unk_token", "pad_token", "sep_token",
+                           "cls_token", "mask_token"}) {
+    if (spec.has(role)) mark(spec.member(role));
+  }
+  if (!spec.has("additional_special_tokens")) return;
+  for (const JsonSpec& one : spec.array("additional_special_tokens")) mark(one);
+}
+
 void check_gaps(const TokensById& tokens, const TextTable& spellings, const std::string& file) {
   constexpr std::size_t kSpare = 65536;
   const auto highest = static_cast<std::size_t>(tokens.rbegin()->first);
@@ -99,13 +126,19 @@ AddedToken read_added_token(const JsonSpec& spec, std::int64_t id) {
 void add_config_tokens(const std::filesystem::path& directory, TokenizerParts& parts) {
   TokensById tokens;
   const std::string config_file = (directory / "tokenizer_config.json").string();
-  if (const auto config = read_json_file(config_file)) {
+  const auto config = read_json_file(config_file);
+  if (config) {
     const JsonSpec spec(*config, config_file, "");
     if (spec.has("added_tokens_decoder")) read_decoder(spec.member("added_tokens_decoder"), tokens);
   }
   const std::string added_file = (directory / "added_tokens.json").string();
   if (const auto added = read_json_file(added_file)) {
     read_added(JsonSpec(*added, added_file, ""), tokens);
+  }
+  if (config) read_roles(JsonSpec(*config, config_file, ""), parts.spellings, tokens);
+  const std::string map_file = (directory / "special_tokens_map.json").string();
+  if (const auto map = read_json_file(map_file)) {
+    read_roles(JsonSpec(*map, map_file, ""), parts.spellings, tokens);
   }
   if (tokens.empty()) return;
   check_gaps(tokens, parts.spellings, directory.string());

@@ -15,8 +15,10 @@ inline constexpr std::int64_t kHighestTokenId = (1 << 22) - 1;
 AddedToken read_added_token(const JsonSpec& spec, std::int64_t id);
 
 // Adds to a vocabulary the tokens that only the files beside it know: added_tokens_decoder of
-// tokenizer_config.json and added_tokens.json. They are found in text before the vocabulary's own
-// normalisation, as the tokenizer classes of transformers for such files do. Throws LoadError.
+// tokenizer_config.json, added_tokens.json, and as special tokens those that tokenizer_config.json
+// and special_tokens_map.json give a role (bos_token, additional_special_tokens, ...). They are
+// found in text before the vocabulary's own normalisation, as the tokenizer classes of transformers
+// for such files do. Throws LoadError.
 void add_config_tokens(const std::filesystem::path& directory, TokenizerParts& parts);
 
 }  // namespace rbee

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "tokenizer/added_tokens.hpp"
 
@@ -27,8 +28,9 @@ constexpr std::array<std::string_view, 16> kEndTexts = {"<|eot_id|>",
 
 }  // namespace
 
-std::vector<TokenId> known_end_ids(const std::function<const AddedToken*(std::string_view)>& find) {
-  std::vector<TokenId> ids;
+std::vector<TokenId> end_ids(std::vector<TokenId> stated,
+                             const std::function<const AddedToken*(std::string_view)>& find) {
+  std::vector<TokenId> ids = std::move(stated);
   for (const std::string_view text : kEndTexts) {
     if (const AddedToken* token = find(text)) ids.push_back(token->id);
   }
@@ -37,12 +39,13 @@ std::vector<TokenId> known_end_ids(const std::function<const AddedToken*(std::st
   if (sentence_end != nullptr && sentence_end->special) ids.push_back(sentence_end->id);
   // In the harmony format <|end|> separates messages; <|return|> and <|call|> end the turn.
   const bool harmony = find("<|return|>") != nullptr && find("<|call|>") != nullptr;
-  const AddedToken* end = find("<|end|>");
-  if (end != nullptr && !harmony) ids.push_back(end->id);
-  return ids;
-}
-
-std::vector<TokenId> sorted_ids(std::vector<TokenId> ids) {
+  if (const AddedToken* end = find("<|end|>")) {
+    if (harmony) {
+      std::erase(ids, end->id);
+    } else {
+      ids.push_back(end->id);
+    }
+  }
   std::erase_if(ids, [](TokenId id) { return id < 0; });
   std::ranges::sort(ids);
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());

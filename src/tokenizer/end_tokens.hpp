@@ -9,12 +9,11 @@
 
 namespace rbee {
 
-// The known texts that end a turn or a text, in the vocabularies that have them as added tokens.
-// find gives the added token of a text, or nullptr.
-std::vector<TokenId> known_end_ids(
-    const std::function<const struct AddedToken*(std::string_view)>& find);
-
-// Sorted, each once, none negative.
-std::vector<TokenId> sorted_ids(std::vector<TokenId> ids);
+// The ids that the files state, and those of the known texts that end a turn or a text, in the
+// vocabularies that have them as added tokens: ascending, each once, none negative. A text that
+// only separates messages is none of them, whatever the files state. find gives the added token of
+// a text, or nullptr.
+std::vector<TokenId> end_ids(std::vector<TokenId> stated,
+                             const std::function<const struct AddedToken*(std::string_view)>& find);
 
 }  // namespace rbee

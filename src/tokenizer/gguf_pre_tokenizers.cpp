@@ -80,7 +80,7 @@ constexpr GgufPreTokenizer kGpt2Family = {kSplitGpt2, false, false, false};
 constexpr GgufPreTokenizer kGptNeoxFamily = {kSplitGpt2, false, false, true};
 constexpr GgufPreTokenizer kQwen2Family = {kSplitQwen2, false, false, true};
 
-constexpr std::array<Named, 40> kTable = {{
+constexpr std::array<Named, 41> kTable = {{
     {"default", {kSplitDefault, false, false, false}},
     {"llama3", kLlama3Family},
     {"llama-v3", kLlama3Family},
@@ -88,6 +88,7 @@ constexpr std::array<Named, 40> kTable = {{
     {"falcon3", kLlama3Family},
     {"falcon-h1", kLlama3Family},
     {"lfm2", kLlama3Family},
+    {"pixtral", kLlama3Family},
     {"dbrx", {kSplitLlama3, false, false, false}},
     {"smaug-bpe", {kSplitLlama3, false, false, false}},
     {"chatglm-bpe", {kSplitLlama3, false, false, false}},

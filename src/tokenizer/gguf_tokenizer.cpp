@@ -258,17 +258,28 @@ void add_boundaries(const GgufMetadata& metadata, const Defaults& defaults, Toke
   if (add_eos && eos) parts.framing.after = {*eos};
   parts.config_framing = parts.framing;
 
-  std::vector<TokenId> ends = known_end_ids([&parts](std::string_view text) {
-    const auto id = parts.spellings.find(text);
-    return id ? parts.added.find(*id) : nullptr;
-  });
+  std::vector<TokenId> ends;
   if (eos) ends.push_back(*eos);
   for (const char* name : {"eot", "eom", "fim_pad", "fim_rep", "fim_sep"}) {
     // RWKV files call the empty line between turns their end of turn: an answer may have several.
     if (std::holds_alternative<LongestMatch>(parts.model)) break;
     if (const auto id = token_key(metadata, name, count)) ends.push_back(*id);
   }
-  parts.end_ids = sorted_ids(std::move(ends));
+  parts.end_ids = end_ids(std::move(ends), [&parts](std::string_view text) {
+    const auto id = parts.spellings.find(text);
+    return id ? parts.added.find(*id) : nullptr;
+  });
+}
+
+// Files with several templates may have no default one: then the first is taken.
+std::string_view chat_template(const GgufMetadata& metadata) {
+  constexpr std::string_view kKey = "tokenizer.chat_template";
+  if (const auto text = metadata.string(kKey)) return *text;
+  const auto names = metadata.strings("tokenizer.chat_templates");
+  for (const std::string_view name : names.value_or(std::vector<std::string_view>())) {
+    if (const auto text = metadata.string(fmt::format("{}.{}", kKey, name))) return *text;
+  }
+  return {};
 }
 
 }  // namespace
@@ -305,8 +316,7 @@ TokenizerParts read_gguf_tokenizer(const GgufMetadata& metadata) {
     defaults.eos.reset();
   }
   add_boundaries(metadata, defaults, parts);
-  parts.chat_template =
-      repair_utf8(metadata.string("tokenizer.chat_template").value_or(std::string_view()));
+  parts.chat_template = repair_utf8(chat_template(metadata));
   return parts;
 }
 

@@ -57,15 +57,14 @@ std::string test_name(const ::testing::TestParamInfo<const char*>& info) {
   return name;
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, ShippedVocabulary,
-                         ::testing::Values("deepseek_v3", "mistral_v1", "gpt-2", "falcon",
-                                           "rwkv_world", "mistral_spm_v1",
-                                           "sentence_piece/spm_unigram",
-                                           "sentence_piece/spm_unigram_bytes",
-                                           "sentence_piece/spm_unigram_suffix",
-                                           "sentence_piece/spm_bpe", "sentence_piece/spm_bpe_bytes",
-                                           "sentence_piece/spm_bpe_nfkc"),
-                         test_name);
+INSTANTIATE_TEST_SUITE_P(
+    Golden, ShippedVocabulary,
+    ::testing::Values("deepseek_v3", "mistral_v1", "gpt-2", "falcon", "rwkv_world",
+                      "mistral_spm_v1", "sentence_piece/spm_unigram",
+                      "sentence_piece/spm_unigram_bytes", "sentence_piece/spm_unigram_suffix",
+                      "sentence_piece/spm_bpe", "sentence_piece/spm_bpe_bytes",
+                      "sentence_piece/spm_bpe_nfkc", "tekken_small", "kimi_small"),
+    test_name);
 
 // Vocabularies whose licence does not let us ship them: scripts/fetch_test_vocabularies.sh gets
 // them, RBEE_TEST_VOCABULARIES says where it put them.
@@ -93,6 +92,12 @@ INSTANTIATE_TEST_SUITE_P(Golden, FetchedVocabulary,
                                            "deepseek-llm", "deepseek-coder", "phi-3", "refact",
                                            "command-r", "qwen35"),
                          test_name);
+
+TEST(Golden, GgufPreTokenizersCutAsTheHubsDo) {
+  for (const auto& [name, report] : testing::check_cuts(kData / "pre_tokenizers.json", kCorpus)) {
+    expect_equal(report, name);
+  }
+}
 
 // More vocabularies, by anyone: RBEE_EXTRA_TOKENIZERS=dir1:dir2.
 TEST(Golden, ExtraDirectories) {

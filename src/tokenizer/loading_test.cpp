@@ -134,8 +134,13 @@ TEST(BadTokenizerJson, NamesTheField) {
     return text;
   }();
   const std::vector<Case> cases = {
-      {"/model/type", R"("Unigram")", "model.type: expected BPE, found Unigram"},
-      {"/model/type", R"("WordPiece")", "found WordPiece"},
+      {"/model/type", R"("Unigram")", "model.vocab: expected an array of tokens and scores"},
+      {"/model", R"({"type":"Unigram","vocab":[["a",0,1]]})", "model.vocab[0]"},
+      {"/model", R"({"type":"Unigram","vocab":[["a"]]})", "model.vocab[0]"},
+      {"/model", R"({"type":"Unigram","vocab":[["a",0]],"unk_id":1})", "model.unk_id"},
+      {"/model", R"({"type":"Unigram","vocab":[]})", "model.vocab"},
+      {"/model", R"({"type":"WordLevel","vocab":[["a",0]]})", "model.vocab"},
+      {"/model/type", R"("WordPiece")", "expected BPE, Unigram or WordLevel, found WordPiece"},
       {"/model/vocab", R"({"a":-1})", "model.vocab"},
       {"/model/vocab", R"({"a":0.5})", "tokenizer JSON"},
       {"/model/vocab", R"({"a":4294967296})", "model.vocab"},
@@ -155,7 +160,11 @@ TEST(BadTokenizerJson, NamesTheField) {
       {"/model/end_of_word_suffix", R"("</w>")", "model.end_of_word_suffix"},
       {"/model/byte_fallback", "1", "model.byte_fallback"},
       {"/model", "[]", "tokenizer JSON"},
-      {"/normalizer", R"({"type":"Precompiled"})", "normalizer.type"},
+      {"/normalizer", R"({"type":"BertNormalizer"})", "normalizer.type"},
+      {"/normalizer", R"({"type":"Precompiled","precompiled_charsmap":"?"})",
+       "normalizer.precompiled_charsmap"},
+      {"/normalizer", R"({"type":"Precompiled","precompiled_charsmap":"CAAAAA=="})",
+       "normalizer.precompiled_charsmap"},
       {"/normalizer", R"({})", "normalizer.type"},
       {"/normalizer", R"("NFC")", "normalizer"},
       {"/normalizer", R"({"type":"Replace","pattern":{"Regex":"("},"content":""})",
@@ -237,6 +246,40 @@ TEST(Gguf, SpecialTokens) {
   image.set("tokenizer.ggml.add_eos_token", true);
   EXPECT_THAT(open(image)->encode("b"), ElementsAre(3, 1, 2));
   EXPECT_THAT(open(image)->encode("b", {.add_special = false}), ElementsAre(1));
+}
+
+TEST(ModelFiles, HarmonyMessagesDoNotEndTurns) {
+  const TempFolder folder;
+  Json json = small_tokenizer();
+  json["added_tokens"] = Json::array({added(3, "<|end|>"), added(4, "<|return|>")});
+  write(folder.path() / "tokenizer.json", json.dump());
+  write(folder.path() / "config.json", R"({"eos_token_id":[3,4]})");
+  EXPECT_THAT(Tokenizer::open(folder.path())->end_ids(), ElementsAre(3, 4));
+  json["added_tokens"].push_back(added(5, "<|call|>"));
+  write(folder.path() / "tokenizer.json", json.dump());
+  EXPECT_THAT(Tokenizer::open(folder.path())->end_ids(), ElementsAre(4, 5));
+}
+
+TEST(Gguf, FirstOfSeveralTemplatesWithoutADefault) {
+  GgufImage image = small_gguf();
+  image.set_strings("tokenizer.chat_templates", {"tool_use", "rag"});
+  image.set("tokenizer.chat_template.tool_use", "T");
+  image.set("tokenizer.chat_template.rag", "R");
+  EXPECT_EQ(open(image)->chat_template(), "T");
+  image.set("tokenizer.chat_template", "D");
+  EXPECT_EQ(open(image)->chat_template(), "D");
+}
+
+TEST(ModelFiles, AdditionalTemplatesComeLast) {
+  const TempFolder folder;
+  write(folder.path() / "tokenizer.json", small_tokenizer().dump());
+  std::filesystem::create_directory(folder.path() / "additional_chat_templates");
+  write(folder.path() / "additional_chat_templates" / "tool_use.jinja", "T");
+  write(folder.path() / "additional_chat_templates" / "rag.jinja", "R");
+  write(folder.path() / "additional_chat_templates" / "a.txt", "X");
+  EXPECT_EQ(Tokenizer::open(folder.path())->chat_template(), "R");
+  write(folder.path() / "tokenizer_config.json", R"({"chat_template":"C"})");
+  EXPECT_EQ(Tokenizer::open(folder.path())->chat_template(), "C");
 }
 
 TEST(Gguf, RwkvWorld) {

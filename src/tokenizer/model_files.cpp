@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <system_error>
 
 #include "base/mapped_file.hpp"
 #include "tokenizer/end_tokens.hpp"
@@ -74,13 +76,27 @@ std::string template_of(const JsonSpec& spec) {
   return first;
 }
 
+// Templates for other purposes lie in a folder of their own: the first by name, where there is no
+// default one.
+std::string additional_template(const std::filesystem::path& directory) {
+  std::error_code none;
+  std::optional<std::filesystem::path> first;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(directory / "additional_chat_templates", none)) {
+    if (entry.path().extension() != ".jinja") continue;
+    if (!first || entry.path() < *first) first = entry.path();
+  }
+  return first ? file_text(*first) : std::string();
+}
+
 std::string find_template(const std::filesystem::path& directory, const JsonSpec& config) {
   if (std::filesystem::exists(directory / "chat_template.jinja")) {
     return file_text(directory / "chat_template.jinja");
   }
   const OptionalFile file(directory, "chat_template.json");
   std::string text = template_of(file.spec());
-  return text.empty() ? template_of(config) : text;
+  if (text.empty()) text = template_of(config);
+  return text.empty() ? additional_template(directory) : text;
 }
 
 // Puts the id where it is wanted, at the front or the back, once.
@@ -132,11 +148,7 @@ void add_model_files(const std::filesystem::path& directory, Framed framed, Toke
   parts.bos = boundary("bos_token", "bos_token_id", parts.bos_text);
   const auto eos = boundary("eos_token", "eos_token_id", parts.eos_text);
 
-  std::vector<TokenId> ends = known_end_ids([&parts](std::string_view text) {
-    const auto id = parts.spellings.find(text);
-    return id ? parts.added.find(*id) : nullptr;
-  });
-  ends.insert(ends.end(), parts.end_ids.begin(), parts.end_ids.end());
+  std::vector<TokenId> ends = parts.end_ids;
   if (eos) ends.push_back(*eos);
   const auto add_ends = [&ends](const JsonSpec& spec) {
     const std::vector<TokenId> ids = token_ids(spec, "eos_token_id");
@@ -145,7 +157,10 @@ void add_model_files(const std::filesystem::path& directory, Framed framed, Toke
   add_ends(generation_config.spec());
   add_ends(config.spec());
   if (config.spec().has("text_config")) add_ends(config.spec().member("text_config"));
-  parts.end_ids = sorted_ids(std::move(ends));
+  parts.end_ids = end_ids(std::move(ends), [&parts](std::string_view text) {
+    const auto id = parts.spellings.find(text);
+    return id ? parts.added.find(*id) : nullptr;
+  });
 
   parts.chat_template = find_template(directory, tokenizer_config.spec());
   add_config_framing(tokenizer_config.spec(), eos, framed, parts);

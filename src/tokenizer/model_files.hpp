@@ -13,8 +13,10 @@ namespace rbee {
 enum class Framed : unsigned char { by_vocabulary, by_config };
 
 // Reads tokenizer_config.json, special_tokens_map.json, config.json, generation_config.json,
-// chat_template.jinja and chat_template.json, each where there is one, and fills in the parts that
-// they decide. Throws LoadError for a file that is not what it should be.
+// each where there is one, and fills in the parts that they decide. The chat template is the first
+// of chat_template.jinja, chat_template.json, that of tokenizer_config.json (of named ones the
+// default) and additional_chat_templates/*.jinja. Throws LoadError for a file that is not what it
+// should be.
 void add_model_files(const std::filesystem::path& directory, Framed framed, TokenizerParts& parts);
 
 }  // namespace rbee

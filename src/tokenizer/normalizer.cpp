@@ -1,10 +1,14 @@
 #include "tokenizer/normalizer.hpp"
 
 #include <fmt/format.h>
+#include <utf8proc.h>
 
+#include <memory>
 #include <utility>
 
+#include "tokenizer/base64.hpp"
 #include "tokenizer/byte_alphabet.hpp"
+#include "tokenizer/chars_map.hpp"
 #include "tokenizer/text_pattern.hpp"
 #include "tokenizer/unicode.hpp"
 #include "tokenizer/utf8.hpp"
@@ -78,6 +82,50 @@ std::string content_of(const JsonSpec& spec, std::string_view key) {
   return content;
 }
 
+// Where the grapheme cluster that begins at `at` ends.
+std::size_t grapheme_end(std::string_view text, std::size_t at) {
+  utf8proc_int32_t state = 0;
+  CodePoint point = code_point_at(text, at);
+  for (at += point.size; at < text.size(); at += point.size) {
+    const auto before = static_cast<utf8proc_int32_t>(point.value);
+    point = code_point_at(text, at);
+    const auto after = static_cast<utf8proc_int32_t>(point.value);
+    if (utf8proc_grapheme_break_stateful(before, after, &state) != 0) break;
+  }
+  return at;
+}
+
+// Hugging Face tokenizers looks for the rules of SentencePiece in short grapheme clusters, and
+// replaces the whole cluster when its start has one; then in each character.
+std::string apply_rules(const CharsMap& rules, std::string_view text) {
+  constexpr std::size_t kShortCluster = 6;
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = grapheme_end(text, at);
+    const auto rule = end - at < kShortCluster ? rules.shortest(text.substr(at, end - at))
+                                               : std::optional<CharsMap::Rule>();
+    if (rule) {
+      out += rule->replacement;
+      at = end;
+    }
+    while (at < end) {
+      const std::string_view character = text.substr(at, code_point_at(text, at).size);
+      const auto one = rules.shortest(character);
+      out += one ? one->replacement : character;
+      at += character.size();
+    }
+  }
+  return out;
+}
+
+Normalizer::Step precompiled_step(const JsonSpec& spec) {
+  const auto blob = decode_base64(spec.string("precompiled_charsmap"));
+  if (!blob) spec.refuse("precompiled_charsmap", "base64", "other text");
+  auto rules =
+      std::make_shared<const CharsMap>(*blob, spec.file(), spec.path() + ".precompiled_charsmap");
+  return [rules = std::move(rules)](std::string& text) { text = apply_rules(*rules, text); };
+}
+
 }  // namespace
 
 Normalizer::Normalizer(const JsonSpec& spec) {
@@ -111,12 +159,14 @@ void Normalizer::parse(const JsonSpec& spec, int depth) {
     add(map_step(without_marks));
   } else if (type == "Nmt") {
     add(map_step(nmt));
+  } else if (type == "Precompiled") {
+    add(precompiled_step(spec));
   } else if (type == "ByteLevel") {
     add([](std::string& text) { text = to_byte_alphabet(text); });
   } else {
     spec.refuse("type",
                 "NFC, NFD, NFKC, NFKD, Lowercase, Prepend, Replace, Strip, StripAccents, Nmt, "
-                "ByteLevel or Sequence",
+                "Precompiled, ByteLevel or Sequence",
                 type);
   }
 }

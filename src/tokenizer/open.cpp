@@ -14,9 +14,11 @@
 #include "tokenizer/config_tokens.hpp"
 #include "tokenizer/gguf_tokenizer.hpp"
 #include "tokenizer/model_files.hpp"
+#include "tokenizer/ranked_bytes.hpp"
 #include "tokenizer/rwkv_vocabulary.hpp"
 #include "tokenizer/sentence_piece_model.hpp"
 #include "tokenizer/tokenizer_json.hpp"
+#include "tokenizer/vocab_merges.hpp"
 
 namespace rbee {
 namespace {
@@ -30,7 +32,10 @@ struct Kind {
 };
 constexpr std::array kKinds = {
     Kind{"tokenizer.json", read_tokenizer_json},
+    Kind{"tekken.json", read_tekken},
     Kind{"tokenizer.model", read_sentence_piece_model},
+    Kind{"vocab.json", read_vocab_merges},
+    Kind{"tiktoken.model", read_tiktoken_model},
     Kind{"rwkv_vocab_v20230424.txt", read_rwkv_vocabulary},
 };
 

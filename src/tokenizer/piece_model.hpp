@@ -7,10 +7,11 @@
 #include "tokenizer/bpe.hpp"
 #include "tokenizer/longest_match.hpp"
 #include "tokenizer/unigram.hpp"
+#include "tokenizer/word_level.hpp"
 
 namespace rbee {
 
-using PieceModel = std::variant<Bpe, Unigram, LongestMatch>;
+using PieceModel = std::variant<Bpe, Unigram, LongestMatch, WordLevel>;
 
 // Working memory of one caller, reused from piece to piece.
 struct PieceScratch {
@@ -24,8 +25,10 @@ inline void encode_piece(const PieceModel& model, std::string_view piece, PieceS
     bpe->encode(piece, scratch.bpe, out);
   } else if (const auto* unigram = std::get_if<Unigram>(&model)) {
     unigram->encode(piece, scratch.unigram, out);
+  } else if (const auto* longest = std::get_if<LongestMatch>(&model)) {
+    longest->encode(piece, out);
   } else {
-    std::get<LongestMatch>(model).encode(piece, out);
+    std::get<WordLevel>(model).encode(piece, out);
   }
 }
 

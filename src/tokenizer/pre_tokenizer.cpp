@@ -184,8 +184,8 @@ char32_t character_of(const JsonSpec& spec, std::string_view key) {
 
 }  // namespace
 
-PreTokenizer::PreTokenizer(const JsonSpec& spec) {
-  if (!spec.is_null()) parse(spec, true, 0);
+PreTokenizer::PreTokenizer(const JsonSpec& spec, bool model_takes_bytes) {
+  if (!spec.is_null()) parse(spec, model_takes_bytes, 0);
 }
 
 void PreTokenizer::add_split(std::string_view regex, const std::string& file,

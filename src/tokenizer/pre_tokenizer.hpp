@@ -40,9 +40,10 @@ class PreTokenizer {
   using Step = std::function<void(Pieces& pieces)>;
 
   PreTokenizer() = default;
-  // The "pre_tokenizer" object of tokenizer.json, or null. Throws LoadError for kinds it does not
+  // The "pre_tokenizer" object of tokenizer.json, or null. model_takes_bytes: whether the last step
+  // may leave raw bytes to the model, see ends_in_bytes. Throws LoadError for kinds it does not
   // know.
-  explicit PreTokenizer(const JsonSpec& spec);
+  explicit PreTokenizer(const JsonSpec& spec, bool model_takes_bytes = true);
 
   // Cuts at the matches of a regular expression, each match a piece (Split, Isolated).
   void add_split(std::string_view regex, const std::string& file, const std::string& field);

@@ -30,6 +30,7 @@ struct Document {
   };
   std::vector<Token> vocabulary;
   Json model = Json::object();  // its members but vocab and merges
+  std::vector<double> scores;   // by id, for Unigram; its ids are the places in the array
   bool has_vocabulary = false;
   bool has_merges = false;
   Json normalizer, pre_tokenizer, post_processor, decoder;
@@ -65,13 +66,37 @@ void read_vocabulary(ondemand::value value, const std::string& file, Document& d
   }
 }
 
+// [["text", score], ...]
+void read_scored_vocabulary(ondemand::value value, const std::string& file, Document& document) {
+  for (auto one : value.get_array()) {
+    const std::size_t id = document.scores.size();
+    std::size_t count = 0;
+    for (auto part : one.get_array()) {
+      if (count == 0) {
+        const std::string_view text = part.get_string();
+        document.vocabulary.push_back(
+            {document.vocabulary_block.size(), text.size(), static_cast<TokenId>(id)});
+        document.vocabulary_block.append(text);
+      } else if (count == 1) {
+        document.scores.push_back(part.get_double());
+      }
+      ++count;
+    }
+    if (count != 2 || id > static_cast<std::size_t>(kHighestTokenId)) {
+      refuse(file, fmt::format("model.vocab[{}]", id), "a text and a score", "other");
+    }
+  }
+}
+
 void read_model(ondemand::value value, const std::string& file, Document& document) {
   for (auto field : value.get_object()) {
     const std::string key(std::string_view(field.unescaped_key()));
     if (key == "vocab") {
-      // Other models have an array here; the type says which they are.
-      if (field.value().type() == ondemand::json_type::object) {
-        read_vocabulary(field.value(), file, document);
+      ondemand::value vocabulary = field.value();
+      if (vocabulary.type() == ondemand::json_type::object) {
+        read_vocabulary(vocabulary, file, document);
+      } else if (vocabulary.type() == ondemand::json_type::array) {
+        read_scored_vocabulary(vocabulary, file, document);
       }
     } else if (key == "merges") {
       document.has_merges = true;
@@ -151,14 +176,26 @@ std::vector<Merges::Merge> read_merges(ondemand::document& json, const TextTable
   return merges;
 }
 
-void check_model(const Document& document, const std::string& file) {
+enum class Kind : std::uint8_t { bpe, unigram, word_level };
+
+// Which model it is. Throws LoadError for others and for what is missing.
+Kind check_model(const Document& document, const std::string& file) {
   const JsonSpec spec(document.model, file, "model");
   // Files from before 0.8 have no type: then only BPE has both a vocabulary and merges.
   const std::string type = spec.has("type")      ? spec.string("type")
                            : document.has_merges ? "BPE"
                                                  : "a model without a type or merges";
-  if (type != "BPE") spec.refuse("type", "BPE", type);
-  if (!document.has_vocabulary) spec.refuse("vocab", "an object of tokens and ids", "none");
+  if (type == "Unigram") {
+    if (document.scores.empty() || document.has_vocabulary) {
+      spec.refuse("vocab", "an array of tokens and scores", "another value");
+    }
+    return Kind::unigram;
+  }
+  if (type != "BPE" && type != "WordLevel") spec.refuse("type", "BPE, Unigram or WordLevel", type);
+  if (!document.has_vocabulary || !document.scores.empty()) {
+    spec.refuse("vocab", "an object of tokens and ids", "another value");
+  }
+  if (type == "WordLevel") return Kind::word_level;
   if (!document.has_merges) spec.refuse("merges", "an array", "none");
   for (const std::string_view key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     if (spec.has(key) && !spec.string(key).empty()) spec.refuse(key, "none", spec.string(key));
@@ -166,6 +203,7 @@ void check_model(const Document& document, const std::string& file) {
   if (spec.has("dropout") && spec.member("dropout").json() != 0.0) {
     spec.refuse("dropout", "none", "random merges");
   }
+  return Kind::bpe;
 }
 
 std::vector<TextTable::Entry> entries_of(const Document& document) {
@@ -232,32 +270,79 @@ TextTable all_spellings(std::vector<TextTable::Entry> entries, const AddedTokens
   return TextTable(entries);
 }
 
-TokenizerParts assemble(const Document& document, ondemand::document& json,
+Unigram read_unigram(const Document& document, const std::vector<TextTable::Entry>& entries,
+                     const TextTable& vocabulary, const std::string& file) {
+  const JsonSpec spec(document.model, file, "model");
+  Unigram::Options options;
+  options.reference = Unigram::Reference::hugging_face;
+  options.byte_fallback = spec.boolean("byte_fallback", false);
+  options.bytes.fill(-1);
+  options.lowest_score = std::ranges::min(document.scores);
+  if (spec.has("unk_id")) {
+    const std::int64_t id = spec.integer("unk_id");
+    if (id < 0 || static_cast<std::size_t>(id) >= entries.size()) {
+      spec.refuse("unk_id", "an id of the vocabulary", std::to_string(id));
+    }
+    options.unknown = static_cast<TokenId>(id);
+  }
+  for (int byte = 0; byte < 256; ++byte) {
+    const auto id = vocabulary.find(fmt::format("<0x{:02X}>", byte));
+    options.bytes[static_cast<std::size_t>(byte)] = id.value_or(-1);
+  }
+  std::vector<Unigram::Token> tokens;
+  for (const TextTable::Entry& entry : entries) {
+    const double score = document.scores[static_cast<std::size_t>(entry.id)];
+    tokens.push_back({entry.id, entry.text, score});
+  }
+  return {tokens, options};
+}
+
+WordLevel read_word_level(const Document& document, TextTable vocabulary, const std::string& file) {
+  const JsonSpec spec(document.model, file, "model");
+  std::optional<TokenId> unknown;
+  if (spec.has("unk_token")) unknown = vocabulary.find(spec.string("unk_token"));
+  return {std::move(vocabulary), unknown};
+}
+
+TokenizerParts assemble(const Document& document, Kind kind, ondemand::document& json,
                         const std::string& file) {
   const std::vector<TextTable::Entry> entries = entries_of(document);
   check_gaps(entries, file);
   TextTable vocabulary(entries);
-  const std::vector<Merges::Merge> merges = read_merges(json, vocabulary, file);
   Normalizer normalizer(JsonSpec(document.normalizer, file, "normalizer"));
-  PreTokenizer pre_tokenizer(JsonSpec(document.pre_tokenizer, file, "pre_tokenizer"));
+  PreTokenizer pre_tokenizer(JsonSpec(document.pre_tokenizer, file, "pre_tokenizer"),
+                             kind == Kind::bpe);
   AddedTokens added(read_added_tokens(document, vocabulary, file),
                     [&](std::string_view text) { return normalizer.apply(text); });
-  const bool bytes = pre_tokenizer.ends_in_bytes();
-  const Bpe::Options options = model_options(document, vocabulary, bytes, file);
   TextTable spellings = all_spellings(entries, added, file);
-  Bpe bpe(bytes ? raw_vocabulary(vocabulary) : std::move(vocabulary), merges, options);
-  Framing framing = read_post_processor(JsonSpec(document.post_processor, file, "post_processor"));
-  check_framing(framing, spellings, file);
-  std::string description = fmt::format(
-      "{} BPE, {} tokens, {} merges", options.byte_fallback ? "SentencePiece-style" : "byte-level",
-      spellings.size(), bpe.merge_count());
-  TokenizerParts parts(std::move(bpe), Decoder(JsonSpec(document.decoder, file, "decoder")));
+  const auto count = spellings.size();
+  std::string description;
+  PieceModel model = [&]() -> PieceModel {
+    if (kind == Kind::unigram) {
+      description = fmt::format("Unigram, {} tokens", count);
+      return read_unigram(document, entries, vocabulary, file);
+    }
+    if (kind == Kind::word_level) {
+      description = fmt::format("words, {} tokens", count);
+      return read_word_level(document, std::move(vocabulary), file);
+    }
+    const bool bytes = pre_tokenizer.ends_in_bytes();
+    const std::vector<Merges::Merge> merges = read_merges(json, vocabulary, file);
+    const Bpe::Options options = model_options(document, vocabulary, bytes, file);
+    Bpe bpe(bytes ? raw_vocabulary(vocabulary) : std::move(vocabulary), merges, options);
+    description = fmt::format("{} BPE, {} tokens, {} merges",
+                              options.byte_fallback ? "SentencePiece-style" : "byte-level", count,
+                              bpe.merge_count());
+    return PieceModel(std::move(bpe));
+  }();
+  TokenizerParts parts(std::move(model), Decoder(JsonSpec(document.decoder, file, "decoder")));
+  parts.framing = read_post_processor(JsonSpec(document.post_processor, file, "post_processor"));
+  check_framing(parts.framing, spellings, file);
+  parts.config_framing = parts.framing;
   parts.spellings = std::move(spellings);
   parts.added = std::move(added);
   parts.normalizer = std::move(normalizer);
   parts.pre_tokenizer = std::move(pre_tokenizer);
-  parts.framing = framing;
-  parts.config_framing = std::move(framing);
   parts.description = std::move(description);
   return parts;
 }
@@ -276,8 +361,7 @@ TokenizerParts parse_tokenizer_json(std::string_view json, const std::string& fi
     ondemand::parser parser;
     ondemand::document read = parser.iterate(padded);
     const Document document = read_document(read, file);
-    check_model(document, file);
-    return assemble(document, read, file);
+    return assemble(document, check_model(document, file), read, file);
   } catch (const simdjson::simdjson_error& error) {
     refuse(file, "(whole file)", "tokenizer JSON", error.what());
   }

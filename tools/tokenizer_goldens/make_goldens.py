@@ -1,10 +1,10 @@
 """Golden ids of the hard corpus, by the library that defines each kind of vocabulary.
 
-    pip install tokenizers==0.23.3 gguf==0.19.0 sentencepiece==0.2.3 mistral-common==1.13.1 rwkv==0.8.32
+    pip install tokenizers==0.23.3 gguf==0.19.0 sentencepiece==0.2.3 mistral-common==1.13.1 tiktoken==0.14.0 rwkv==0.8.32
     python3 make_goldens.py [--short] DIRECTORY...
 
 With --short, texts of more than 2000 bytes are left out. Each DIRECTORY holds a tokenizer.json (tokenizers), a tokenizer.model (sentencepiece), a tekken.json (mistral-common), a
-rwkv_vocab_v20230424.txt (rwkv), or a vocab.gguf whose vocabulary is put together with the steps that the hub's
+tiktoken.model (tiktoken, with Kimi's pattern), a rwkv_vocab_v20230424.txt (rwkv), or a vocab.gguf whose vocabulary is put together with the steps that the hub's
 tokenizer.json of that family has (tokenizers). Writes hard_golden.json beside it: per text the number of ids, the CRC-32 of them (as
 little-endian 32-bit numbers) and the CRC-32 of the UTF-8 text they decode to; null where the
 library fails and for texts that are left out. No special tokens are added.
@@ -119,6 +119,28 @@ class Tekken:
         return self.tokenizer.decode(ids, self.keep)
 
 
+class Kimi:
+    CASED = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    UPPER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]"
+    LOWER = r"[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]"
+    PATTERN = "|".join([r"[\p{Han}]+", rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER}*{LOWER}+{CASED}", rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER}+{LOWER}*{CASED}",
+                        r"\p{N}{1,3}", r" ?[^\s\p{L}\p{N}]+[\r\n]*", r"\s*[\r\n]+", r"\s+(?!\S)", r"\s+"])
+
+    def __init__(self, path):
+        import base64
+        import tiktoken
+
+        self.library = f"tiktoken {tiktoken.__version__}"
+        ranks = {base64.b64decode(token): int(rank) for token, rank in map(str.split, path.read_text().splitlines())}
+        self.encoding = tiktoken.Encoding("kimi", pat_str=self.PATTERN, mergeable_ranks=ranks, special_tokens={})
+
+    def encode(self, text):
+        return self.encoding.encode(text, disallowed_special=())
+
+    def decode(self, ids):
+        return self.encoding.decode(ids, errors="replace")
+
+
 class RwkvWorld:
     library = "rwkv 0.8.32"
 
@@ -143,6 +165,8 @@ def open_reference(directory):
         return SentencePiece(directory / "tokenizer.model")
     if (directory / "tekken.json").exists():
         return Tekken(directory / "tekken.json")
+    if (directory / "tiktoken.model").exists():
+        return Kimi(directory / "tiktoken.model")
     return RwkvWorld(directory / "rwkv_vocab_v20230424.txt")
 
 

@@ -3,9 +3,50 @@
     pip install tokenizers==0.23.3
     python3 make_steps.py > ../../tests/data/tokenizers/steps.json
 """
+import base64
 import json
+import struct
 
 from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers
+
+
+
+def charsmap(rules):
+    """A precompiled_charsmap: a double array (darts-clone), built by trying offsets, and the replacements."""
+    strings, values = b"", {}
+    for source, target in rules.items():
+        values[source.encode()] = len(strings)
+        strings += target.encode() + b"\0"
+    units, used = {0: 0}, {0}
+
+    def place(node, keys):
+        """keys: the rest of each source below the node, and its value."""
+        labels = sorted({key[0] if key else 0 for key, _ in keys})
+        offset = 1
+        # An offset up to 2^21 fits in the unit as it is.
+        while any(node ^ offset ^ label in used for label in labels) or any(label and node ^ offset ^ label == 0 for label in labels):
+            offset += 1
+        units[node] |= offset << 10
+        children = {label: node ^ offset ^ label for label in labels}
+        used.update(children.values())
+        for label, child in children.items():
+            if label == 0:
+                units[node] |= 1 << 8
+                units[child] = next(value for key, value in keys if not key) | 1 << 31
+            else:
+                units[child] = label
+        for label, child in children.items():
+            if label:
+                place(child, [(key[1:], value) for key, value in keys if key and key[0] == label])
+
+    place(0, list(values.items()))
+    array = [units.get(i, 0x80000000) for i in range(max(units) + 257)]
+    blob = struct.pack("<I", 4 * len(array)) + struct.pack(f"<{len(array)}I", *array) + strings
+    return base64.b64encode(blob).decode()
+
+
+NMT_NFKC = charsmap({"\t": " ", "\n": " ", "\r": "", "\u00a0": " ", "\u3000": " ", "\ufb01": "fi", "\u00b2": "2", "e\u0301": "\u00e9",
+                     "\u212b": "\u00c5", "A": "a", "AB": "x", "\u200b": "", "XX": "YY", "\U0001f600": ":)"})
 
 TEXTS = ["Hello, world!  It's 2024-01-31.", "  two  leading", "trailing  ", " ", "a", "é", "e\u0301 \u212b ﬁ ²", "日本語テスト",
          "...--...", "a.b,c!", "12 345 6789 ٣٤ ½", "line one\nline two\r\n\tthree\n\n", "▁meta▁▁space", "don't WE'LL ſ 'ſ",
@@ -117,6 +158,43 @@ WHOLE = [
     tokenizer(LETTERS, MERGES, EXTRA, post_processor=step("RobertaProcessing", sep=["</s>", 18], cls=["<s>", 17], trim_offsets=True,
                                                           add_prefix_space=True)),
     tokenizer(LETTERS + ["Ġ", "Ã", "©", "Ċ"], MERGES, [dict(e, id=e["id"] + 4) for e in EXTRA], pre_tokenizer=PRE[1], decoder=DECODERS[0]),
+]
+
+
+def unigram(tokens, extra=(), unk=0, byte_fallback=False, **parts):
+    model = {"type": "Unigram", "unk_id": unk, "vocab": tokens, "byte_fallback": byte_fallback}
+    return {**tokenizer([], [], extra, **parts), "model": model}
+
+
+def scored(texts):
+    return [[text, -0.37 * (i + 1) % 7 - 1] for i, text in enumerate(texts)]
+
+
+PIECES = scored(["<unk>", "▁", "a", "b", "c", "ab", "bc", "abc", "▁a", "▁ab", "d", "zz", "é", "!!!", "st", "▁the", "h"])
+METASPACE = step("Metaspace", replacement="▁", prepend_scheme="always", split=True)
+# Some rules of nmt_nfkc, in the form of SentencePiece.
+RULES = step("Precompiled", precompiled_charsmap=NMT_NFKC)
+NORMALIZERS += [RULES]
+
+
+def after(tokens):
+    return [dict(e, id=len(tokens) + i) for i, e in enumerate(EXTRA)]
+
+
+GPT2_PIECES = ["Ġ", "Ġa", "Ċ", "Ã", "©", "Ã©"]
+WORDS = ["<unk>", "a", "ab", "abc", ",", "b", "Hello", "!"]
+GPT2_WORDS = ["<unk>", "a", "ab", "Ġab", "Ġ", "Ã©", "Hello", "!"]
+WHOLE += [
+    unigram(PIECES, after(PIECES), pre_tokenizer=METASPACE, decoder=METASPACE),
+    unigram(PIECES, after(PIECES), normalizer=step("Sequence", normalizers=[RULES, step("Replace", pattern={"Regex": " {2,}"}, content=" ")]),
+            pre_tokenizer=METASPACE, decoder=METASPACE),
+    unigram(PIECES + scored(BYTE_TOKENS), after(PIECES + BYTE_TOKENS), byte_fallback=True, normalizer=SPM, decoder=DECODERS[7]),
+    unigram(PIECES + scored(BYTE_TOKENS[:150]), after(PIECES + BYTE_TOKENS[:150]), byte_fallback=True, normalizer=SPM, decoder=DECODERS[7]),
+    unigram(PIECES + scored(GPT2_PIECES), after(PIECES + GPT2_PIECES), pre_tokenizer=PRE[1], decoder=DECODERS[0]),
+    {**tokenizer([], [], after(WORDS), pre_tokenizer=step("Whitespace")), "model": {
+        "type": "WordLevel", "unk_token": "<unk>", "vocab": {t: i for i, t in enumerate(WORDS)}}},
+    {**tokenizer([], [], after(WORDS), pre_tokenizer=PRE[1], decoder=DECODERS[0]), "model": {
+        "type": "WordLevel", "unk_token": "<unk>", "vocab": {t: i for i, t in enumerate(GPT2_WORDS)}}},
 ]
 
 

@@ -10,6 +10,8 @@
 #include <sstream>
 #include <vector>
 
+#include "tokenizer/gguf_pre_tokenizers.hpp"
+#include "tokenizer/pre_tokenizer.hpp"
 #include "tokenizer/utf8.hpp"
 
 namespace rbee::testing {
@@ -211,6 +213,40 @@ GoldenReport check_samples(const Tokenizer& tokenizer, const std::filesystem::pa
     if (decoded != text) fail(report, "decoding", text, shown(text), shown(decoded));
   }
   return report;
+}
+
+std::vector<std::pair<std::string, GoldenReport>> check_cuts(
+    const std::filesystem::path& golden, const std::filesystem::path& corpus_file) {
+  std::vector<std::pair<std::string, GoldenReport>> reports;
+  const Json corpus = Json::parse(file_text(corpus_file));
+  const Json all = Json::parse(file_text(golden));
+  for (const Json& cuts : all["cuts"]) {
+    for (const std::string name : cuts["names"]) {
+      PreTokenizer pre;
+      const auto known = find_gguf_pre_tokenizer(name);
+      if (known && known->isolates_punctuation) pre.add_punctuation_runs();
+      if (known) {
+        for (const std::string_view split : known->splits) pre.add_split(split, "table", name);
+      }
+      GoldenReport report;
+      for (std::size_t i = 0; i < all["indices"].size(); ++i) {
+        ++report.texts;
+        const std::string text =
+            expand(corpus, corpus["texts"][all["indices"][i].get<std::size_t>()]);
+        Pieces pieces{text, {{0, text.size()}}, true};
+        pre.apply(pieces);
+        std::vector<TokenId> sizes;
+        for (const Pieces::Range range : pieces.ranges) {
+          sizes.push_back(static_cast<TokenId>(range.end - range.begin));
+        }
+        const auto expected = cuts["checksums"][i].get<std::uint32_t>();
+        if (text.empty() || crc32_of(sizes) == expected) continue;
+        fail(report, name, text, fmt::format("{:08x}", expected), fmt::format("{}", sizes));
+      }
+      reports.emplace_back(name, std::move(report));
+    }
+  }
+  return reports;
 }
 
 }  // namespace rbee::testing

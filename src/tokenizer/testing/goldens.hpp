@@ -2,6 +2,8 @@
 #pragma once
 #include <filesystem>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "tokenizer/tokenizer.hpp"
 
@@ -37,5 +39,10 @@ GoldenReport check_inp_out(const Tokenizer& tokenizer, const std::filesystem::pa
 
 // The "tokenizer_samples" of a model fixture: texts and ids, no special tokens added.
 GoldenReport check_samples(const Tokenizer& tokenizer, const std::filesystem::path& golden);
+
+// pre_tokenizers.json: where the pre-tokenizers that GGUF files name cut texts of the corpus; one
+// report for each name.
+std::vector<std::pair<std::string, GoldenReport>> check_cuts(const std::filesystem::path& golden,
+                                                             const std::filesystem::path& corpus);
 
 }  // namespace rbee::testing
