@@ -1,5 +1,7 @@
 #include "engine/engine.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <atomic>
 #include <exception>
@@ -24,6 +26,11 @@ namespace rbee {
 namespace {
 
 StatePlan plan_and_allocate(Backend& backend, const ModelInfo& info, const EngineOptions& options) {
+  if (info.context_limit > 0 && options.max_context > info.context_limit) {
+    throw BackendError(
+        fmt::format("a context of {} tokens was asked for, this model can do up to {}",
+                    options.max_context, info.context_limit));
+  }
   const std::size_t budget =
       options.state_bytes > 0
           ? options.state_bytes

@@ -86,7 +86,8 @@ TEST_P(EngineModel, BatchesChunksAndPreemptionsChangeNoBit) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, EngineModel,
-                         ::testing::Combine(::testing::Values("llama3", "smollm", "mistral"),
+                         ::testing::Combine(::testing::Values("llama3", "smollm", "mistral",
+                                                              "deepseek_v2_lite", "deepseek_v3"),
                                             ::testing::Values("ref", "cpu")),
                          [](const auto& kind) {
                            return std::get<0>(kind.param) + "_" + std::get<1>(kind.param);

@@ -38,6 +38,16 @@ struct Stored {
   static Stored every(int file_rows, int first, int step);
 };
 
+// Which rows of a tensor [heads, head_rows, cols], or [heads * head_rows, cols], make the matrices
+// of its heads.
+struct HeadRows {
+  int heads = 0;
+  int head_rows = 0;
+  int begin = 0;           // of each head's rows
+  int rows = 0;            // 0: to the last
+  bool transpose = false;  // the matrix is [cols, rows]; one of a quantised type becomes f32
+};
+
 class Loader {
  public:
   // backend == nullptr: a dry run that checks names and shapes and counts bytes, but packs nothing.
@@ -67,6 +77,10 @@ class Loader {
                               const Stored& stored = {});
   std::vector<Weight> maybe_expert_vectors(const Name& name, int n, int size, int layer,
                                            const Stored& stored = {});
+  // A matrix [rows, cols] of each head. Throws as matrix does.
+  std::vector<Weight> head_matrices(const Name& name, const HeadRows& part, int cols, int layer);
+  // Counts a tensor, if there is one, as asked for: one that is not needed here.
+  void skip(const Name& name, int layer = -1) { use(name, layer); }
   // Whether there is such a tensor; does not count as asking for it.
   bool has(const Name& name, int layer = -1) const;
   // The shape of a tensor in the file, empty when there is none; does not count as asking for it.

@@ -119,6 +119,27 @@ TEST_F(LoaderTest, AddsToAVector) {
   EXPECT_THAT(recorder_.vector, ElementsAre(1, 2, 3, 4));
 }
 
+TEST_F(LoaderTest, TakesRowsOfEachHead) {
+  const auto weights =
+      loader_.head_matrices(kMatrix, {.heads = 1, .head_rows = 3, .begin = 1}, 2, -1);
+  ASSERT_EQ(weights.size(), 1U);
+  EXPECT_EQ(weights[0].rows, 2);
+  EXPECT_THAT(floats(0), ElementsAre(2, 3, 4, 5));
+  EXPECT_EQ(loader_.head_matrices(kMatrix, {.heads = 3, .head_rows = 1}, 2, -1).size(), 3U);
+  EXPECT_THAT(floats(3), ElementsAre(4, 5));
+  EXPECT_THAT(
+      error_of([&] { loader_.head_matrices(kMatrix, {.heads = 2, .head_rows = 1}, 2, -1); }),
+      HasSubstr("expected shape [2, 2], found shape [3, 2]"));
+}
+
+TEST_F(LoaderTest, TransposesTheRowsOfEachHead) {
+  const auto weights = loader_.head_matrices(
+      kMatrix, {.heads = 1, .head_rows = 3, .rows = 2, .transpose = true}, 2, -1);
+  EXPECT_EQ(weights[0].rows, 2);
+  EXPECT_EQ(weights[0].cols, 2);
+  EXPECT_THAT(floats(0), ElementsAre(0, 2, 1, 3));
+}
+
 TEST_F(LoaderTest, CountsATensorOnceHoweverItIsTaken) {
   loader_.matrix(kMatrix, 1, 2, -1, Stored::range(3, 0));
   loader_.matrix(kMatrix, 2, 2, -1, Stored::range(3, 1));
@@ -163,6 +184,10 @@ TEST_P(QuantisedRowsTest, MoveWhole) {
             std::string(width, 'e') + std::string(width, 'a') + std::string(width, 'c'));
   loader.matrix(kMatrix, 2, kCols, -1, Stored::range(kRows, 1));
   EXPECT_EQ(recorder.packed[1], std::string(width, 'b') + std::string(width, 'c'));
+  const auto turned =
+      loader.head_matrices(kMatrix, {.heads = 1, .head_rows = kRows, .transpose = true}, kCols, -1);
+  EXPECT_EQ(turned[0].type, info(GetParam()).quantised ? DType::f32 : GetParam());
+  EXPECT_EQ(recorder.packed[2].size(), row_bytes(turned[0].type, kRows) * kCols);
   if (!info(GetParam()).quantised) return;
   try {
     loader.matrix(kMatrix, kCols, kRows, -1, {.transposed = true});

@@ -15,8 +15,12 @@ struct ModelInfo {
   int hidden_size = 0;
   int vocab_size = 0;
   int max_context = 0;            // positions the checkpoint was made for
+  int context_limit = 0;          // positions that forward can do at all; 0: any number
   std::vector<LayerState> state;  // one for each layer that keeps any
 };
+
+// Throws BackendError when a sequence of the batch goes beyond the context limit.
+void check_context(const ModelInfo& info, const Batch& batch);
 
 class Model {
  public:

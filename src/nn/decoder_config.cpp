@@ -110,6 +110,7 @@ int read_rope_dims(const Checkpoint& checkpoint, int head_dim, double standard_p
 void read_heads(const Checkpoint& checkpoint, const DecoderDefaults& defaults,
                 DecoderConfig& config) {
   config.heads = count(checkpoint, kHeads, kMaxHeads, fallback(checkpoint, defaults.heads));
+  if (defaults.own_heads) return;
   config.kv_heads = count(checkpoint, kKvHeads, kMaxHeads,
                           fallback(checkpoint, defaults.kv_heads).value_or(config.heads));
   if (config.heads % config.kv_heads != 0) {

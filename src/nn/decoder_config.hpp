@@ -27,6 +27,8 @@ struct DecoderDefaults {
   int max_context = 2048;
   double rope_theta = 10000;  // of GGUF too
   double rotated_part = 1;    // of each head
+  bool own_heads = false;     // the family reads what its heads are like; only their number is
+                              // read here
 };
 
 struct DecoderConfig {

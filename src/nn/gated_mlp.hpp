@@ -10,6 +10,8 @@ class GatedMlp {
  public:
   // Takes gate, up and down of this layer; gate and up separate or in one matrix.
   GatedMlp(Loader& load, const DecoderConfig& config, int layer);
+  GatedMlp(const Linear& gate, const Linear& up, const Linear& down, Activation activation)
+      : gate_(gate), up_(up), down_(down), activation_(activation) {}
 
   // residual += mlp(x); both [T, hidden].
   void operator()(Ops& ops, const Tensor& residual, const Tensor& x) const;

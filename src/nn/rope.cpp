@@ -35,6 +35,8 @@ constexpr Key kAttentionFactor{"rope_scaling.attention_factor|rope_parameters.at
 constexpr Key kMscale{"rope_scaling.mscale|rope_parameters.mscale", ""};
 constexpr Key kMscaleAll{"rope_scaling.mscale_all_dim|rope_parameters.mscale_all_dim", ""};
 constexpr Key kGgufFactor{"", "rope.scaling.attn_factor"};
+// 0.1 mscale_all_dim; mscale is taken to be the same.
+constexpr Key kLogMultiplier{"", "rope.scaling.yarn_log_multiplier"};
 constexpr Name kRopeFreqs{"", "rope_freqs.weight"};
 constexpr Key kShort{"rope_scaling.short_factor|rope_parameters.short_factor", ""};
 constexpr Key kLong{"rope_scaling.long_factor|rope_parameters.long_factor", ""};
@@ -54,7 +56,9 @@ float yarn_magnitude(const Checkpoint& checkpoint, double factor) {
     return factor <= 1 ? 1.0 : 0.1 * mscale * std::log(factor) + 1;
   };
   if (checkpoint.format() == Format::gguf) {
-    return static_cast<float>(positive(checkpoint, kGgufFactor, 1.0) * magnitude(1));
+    const bool all_dims = checkpoint.real(kLogMultiplier).value_or(0) != 0;
+    return static_cast<float>(positive(checkpoint, kGgufFactor, 1.0) *
+                              (all_dims ? 1.0 : magnitude(1)));
   }
   if (checkpoint.real(kAttentionFactor)) {
     return static_cast<float>(positive(checkpoint, kAttentionFactor));
@@ -197,6 +201,20 @@ Rope plain_rope(Loader& load, double theta, int dims, RopePairing pairing) {
   return {.dims = dims,
           .pairing = pairing,
           .inv_freq = checked(load, inverse_frequencies(theta, dims))};
+}
+
+float yarn_score_scale(const Checkpoint& checkpoint) {
+  const bool gguf = checkpoint.format() == Format::gguf;
+  const std::string type = checkpoint.string(kType).value_or("default");
+  const double multiplier = gguf ? checkpoint.real(kLogMultiplier).value_or(0)
+                                 : 0.1 * checkpoint.real(kMscaleAll).value_or(0);
+  if (type == "default" || type == "none" || multiplier == 0) return 1;
+  const double factor = positive(checkpoint, kFactor);
+  const double mscale = factor <= 1 ? 1 : multiplier * std::log(factor) + 1;
+  if (!std::isfinite(mscale)) {
+    bad_value(checkpoint, gguf ? kLogMultiplier : kMscaleAll, "a finite number", "another");
+  }
+  return static_cast<float>(mscale * mscale);
 }
 
 Rope make_rope(Loader& load, const DecoderConfig& config, RopePairing pairing) {

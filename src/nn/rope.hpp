@@ -16,6 +16,10 @@ namespace rbee::nn {
 // parameters out of range.
 Rope make_rope(Loader& load, const DecoderConfig& config, RopePairing pairing);
 
+// What YaRN with mscale_all_dim multiplies the scale of the scores with, as DeepSeek has it; 1
+// where the configuration has no such thing.
+float yarn_score_scale(const Checkpoint& checkpoint);
+
 // The rotation without any scaling. Throws LoadError when theta is out of range.
 Rope plain_rope(Loader& load, double theta, int dims, RopePairing pairing);
 
