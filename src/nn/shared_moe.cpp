@@ -132,8 +132,8 @@ SharedMoe::SharedMoe(Loader& load, const DecoderConfig& config, const SharedMoeC
   const int n = moe.experts, ffn = moe.ffn, hidden = config.hidden;
   std::vector<Weight> gate, up;
   if (load.has(kGateUp, layer)) {
-    gate = load.experts(kGateUp, n, ffn, hidden, layer, Stored::range(2 * ffn, 0, ffn));
-    up = load.experts(kGateUp, n, ffn, hidden, layer, Stored::range(2 * ffn, ffn, ffn));
+    gate = load.experts(kGateUp, n, ffn, hidden, layer, Stored::range(2 * ffn, 0));
+    up = load.experts(kGateUp, n, ffn, hidden, layer, Stored::range(2 * ffn, ffn));
   } else {
     gate = load.experts(kGate, n, ffn, hidden, layer);
     up = load.experts(kUp, n, ffn, hidden, layer);
