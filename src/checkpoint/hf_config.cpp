@@ -60,6 +60,8 @@ class NumberQuoter {
 
 }  // namespace
 
+std::string quote_number_words(std::string_view text) { return NumberQuoter(text).run(); }
+
 Json parse_hf_config(const std::string& file, std::string_view text) {
   if (text.size() > kMaxBytes) {
     throw LoadError(file, "size", "at most " + std::to_string(kMaxBytes) + " bytes",

@@ -8,6 +8,9 @@
 
 namespace rbee {
 
+// The text of a JSON file written by Python, its bare words Infinity, -Infinity and NaN in quotes.
+std::string quote_number_words(std::string_view text);
+
 // Parses config.json: the members of a text_config object replace those of the root (unless null).
 // The bare words Infinity, -Infinity and NaN, which Python writes, become strings. Throws
 // LoadError; file is for error messages.

@@ -7,6 +7,7 @@
 
 #include "base/load_error.hpp"
 #include "base/mapped_file.hpp"
+#include "checkpoint/hf_config.hpp"
 
 namespace rbee {
 
@@ -73,8 +74,9 @@ std::optional<Json> read_json_file(const std::string& file) {
   const auto bytes = mapped.bytes();
   try {
     // added_tokens_decoder of tokenizer_config.json has a member for each added token.
-    return parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()},
-                      {.max_members = 20'000});
+    return parse_json(
+        quote_number_words({reinterpret_cast<const char*>(bytes.data()), bytes.size()}),
+        {.max_members = 20'000});
   } catch (const JsonError& error) {
     throw LoadError(file, "(whole file)", "JSON", error.what());
   }

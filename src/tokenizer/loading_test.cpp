@@ -68,8 +68,9 @@ TEST(ModelFiles, SayWhatBeginsAndEnds) {
   write(folder.path() / "tokenizer_config.json",
         R"({"bos_token":{"content":"<s>","lstrip":false},"eos_token":"ab","add_bos_token":true,
             "chat_template":[{"name":"tool","template":"T"},{"name":"default","template":"D"}]})");
-  write(folder.path() / "config.json",
-        R"({"eos_token_id":[0,1],"text_config":{"eos_token_id":6}})");
+  write(
+      folder.path() / "config.json",
+      R"({"eos_token_id":[0,1],"time_step_limit":[0.0,Infinity],"text_config":{"eos_token_id":6}})");
   write(folder.path() / "generation_config.json", R"({"eos_token_id":3})");
   const auto tokenizer = Tokenizer::open(folder.path());
   EXPECT_EQ(tokenizer->bos(), 3);

@@ -7,6 +7,7 @@
 
 #include "checkpoint/checkpoint.hpp"
 #include "checkpoint/dequantize.hpp"
+#include "checkpoint/tensor_data.hpp"
 #include "fixture.hpp"
 #include "model/testing/tiny_llama.hpp"
 
@@ -159,9 +160,11 @@ void write_expanded(const std::filesystem::path& fixture, const TempFolder& fold
   const auto checkpoint = Checkpoint::open(fixture);
   testing::SafetensorsImage image;
   for (const TensorInfo& tensor : checkpoint->tensors()) {
-    const std::size_t width = static_cast<std::size_t>(info(tensor.type).block_bytes);
-    std::vector<float> values(tensor.bytes.size() / width);
-    dequantize_row(tensor.type, tensor.bytes, values);
+    const DTypeInfo& type = info(tensor.type);
+    const TensorData data(tensor);
+    std::vector<float> values(data.bytes().size() / type.block_bytes *
+                              static_cast<std::size_t>(type.block));
+    dequantize_row(tensor.type, data.bytes(), values);
     image.add_tensor(tensor.name, tensor.shape, values);
   }
   folder.write("model.safetensors", image.bytes());
