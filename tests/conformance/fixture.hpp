@@ -52,8 +52,19 @@ struct Device {
   BackendOptions options;
 };
 
+// A sanitizer makes everything many times slower: then one chunk size and the best instruction set
+// have to do here. The kernels' own tests run all of them.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kSanitized = true;
+#else
+inline constexpr bool kSanitized = false;
+#endif
+
 // The reference backend, and the CPU backend with each instruction set this machine has.
 const std::vector<Device>& devices();
+
+// Tokens of a prompt per step; 0: all.
+inline std::vector<int> chunk_sizes() { return kSanitized ? std::vector{3} : std::vector{1, 3, 0}; }
 
 // What the golden allows on a device.
 float tolerance(const Golden& golden, const Fixture& fixture, const Device& device);

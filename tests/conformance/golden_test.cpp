@@ -79,7 +79,7 @@ std::string test_name(const ::testing::TestParamInfo<GoldenTest::ParamType>& inf
 INSTANTIATE_TEST_SUITE_P(Fixtures, GoldenTest,
                          ::testing::Combine(::testing::ValuesIn(fixtures()),
                                             ::testing::ValuesIn(devices()),
-                                            ::testing::Values(1, 3, 0)),
+                                            ::testing::ValuesIn(chunk_sizes())),
                          test_name);
 
 }  // namespace
