@@ -161,7 +161,24 @@ struct Wkv7Inputs {
   Tensor first{}, first_gate{};                // the same; empty: v = value
 };
 
-// Floats of state of Wkv6 and Wkv7 over channels = heads * s.
+// Kimi delta attention (Kimi Linear, 2025, arXiv:2510.26692), each head of s values for itself.
+// With σ the sigmoid:
+//   q = scale query / sqrt(Σ query² + 1e-6), k = key / sqrt(Σ key² + 1e-6),
+//   w = exp(rate softplus(decay + decay_bias)), b = σ(beta),
+//   S[k][v] = w[k] S[k][v], then S[k][v] = S[k][v] + k[k] b (value[v] - sum over j of k[j]
+//   S[j][v]), y[v] = sum over k of q[k] S[k][v].
+struct Kda {
+  int heads = 0;
+  Weight rate{};        // f32 vector [heads], below zero
+  Weight decay_bias{};  // f32 vector [heads * s]
+  float scale = 1;
+};
+struct KdaInputs {
+  Tensor query, key, value, decay;  // [T, heads * s]
+  Tensor beta;                      // [T, heads]
+};
+
+// Floats of state of Wkv6, Wkv7 and Kda over channels = heads * s.
 inline std::size_t wkv_state_floats(int heads, int channels) noexcept {
   return static_cast<std::size_t>(channels) * static_cast<std::size_t>(channels / heads);
 }
@@ -254,6 +271,10 @@ class Ops {
   // [T, 2 * heads * s]: y, and the bonus beside it.
   virtual Tensor wkv7(const Wkv7Inputs& in, const Wkv7& wkv, const Batch& batch,
                       const SlotPart& state) = 0;
+
+  // [T, heads * s]: y.
+  virtual Tensor kda(const KdaInputs& in, const Kda& kda, const Batch& batch,
+                     const SlotPart& state) = 0;
 
   // [rows.size(), x.cols]: a copy of these rows of x. All rows in order give x itself.
   virtual Tensor take_rows(const Tensor& x, std::span<const std::int32_t> rows) = 0;

@@ -60,6 +60,8 @@ class CpuOps final : public Ops {
               const SlotPart& state) override;
   Tensor wkv7(const Wkv7Inputs& in, const Wkv7& wkv, const Batch& batch,
               const SlotPart& state) override;
+  Tensor kda(const KdaInputs& in, const Kda& kda, const Batch& batch,
+             const SlotPart& state) override;
   Tensor take_rows(const Tensor& x, std::span<const std::int32_t> rows) override;
 
   std::size_t most_scratch() const noexcept;  // bytes of own memory, of shared memory on worker 0

@@ -253,4 +253,37 @@ Tensor CpuOps::wkv7(const Wkv7Inputs& in, const Wkv7& wkv, const Batch& batch,
   return out;
 }
 
+Tensor CpuOps::kda(const KdaInputs& in, const Kda& kda, const Batch& batch, const SlotPart& state) {
+  const int cols = in.value.cols;
+  const int size = cols / kda.heads;
+  const Tensor out = shared_tensor(in.value.rows, cols);
+  const std::size_t mark = worker_.mark();
+  const Tensor scratch = own_tensor(KdaHead::kScratchRows, size);
+  for_sequences({batch, state, wkv_state_floats(kda.heads, cols), kda.heads},
+                {Range::of(in.query), Range::of(in.key), Range::of(in.value), Range::of(in.decay),
+                 Range::of(in.beta)},
+                out, [&](const SequencePart& part, int head) {
+                  const int begin = head * size;
+                  float* const s = part.state + static_cast<std::ptrdiff_t>(begin) * size;
+                  if (part.fresh) std::fill_n(s, size * size, 0.0F);
+                  const KdaHead one{
+                      .q = rows_of(in.query, part.begin, begin),
+                      .k = rows_of(in.key, part.begin, begin),
+                      .v = rows_of(in.value, part.begin, begin),
+                      .decay = rows_of(in.decay, part.begin, begin),
+                      .beta = rows_of(in.beta, part.begin, head),
+                      .rate = vector_values(kda.rate)[head],
+                      .decay_bias = vector_values(kda.decay_bias) + begin,
+                      .scale = kda.scale,
+                      .state = s,
+                      .out = row_of(out, part.begin) + begin,
+                      .out_stride = out.stride,
+                      .scratch = scratch.data,
+                  };
+                  recurrent_.kda(one, part.tokens, size);
+                });
+  worker_.release(mark);
+  return out;
+}
+
 }  // namespace rbee::cpu

@@ -241,6 +241,27 @@ TEST(Recurrent, Wkv7) {
   }
 }
 
+TEST(Recurrent, Kda) {
+  for (const int size : {1, 7, 16, 50, 64, 128}) {
+    const int cols = 3 * size;
+    const auto build = [=](Backend& backend) {
+      const Weight table = pack_random(backend, DType::f32, kVocab, 4 * cols + 3, 1, 1);
+      const std::vector<float> rates{-0.05F, -0.4F, -3};
+      const Kda kda{.heads = 3,
+                    .rate = backend.pack_vector(rates),
+                    .decay_bias = pack_random_vector(backend, cols, 2),
+                    .scale = 0.3F};
+      return [=](Ops& ops, const Batch& batch) {
+        const Tensor x = ops.embed(table, batch);
+        const auto part = [&](int i) { return x.columns(i * cols, cols); };
+        const KdaInputs in{part(0), part(1), part(2), part(3), x.columns(4 * cols, 3)};
+        return ops.kda(in, kda, batch, {1, 3});
+      };
+    };
+    check({"kda of " + std::to_string(size), wkv_state_floats(3, cols), build}, 1e-5F);
+  }
+}
+
 TEST(Recurrent, RefusesSlotsThatAreTooSmall) {
   const auto cpu = make_cpu(Isa::base, 2);
   const Weight table = pack_random(*cpu, DType::f32, kVocab, 32, 1, 1);

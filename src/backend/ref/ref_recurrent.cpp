@@ -115,6 +115,41 @@ void wkv7_head(const Wkv7Head& head, const float* r, float* s, float* out, float
   }
 }
 
+// One head of one token of Kda, whose columns begin at first; s is its state, [k][v].
+void kda_head(const KdaInputs& in, const Kda& kda, int t, int first, int size, float* s,
+              float* out) {
+  constexpr double kEps = 1e-6;
+  const int head = first / size;
+  double q_squares = kEps, k_squares = kEps;
+  for (int i = first; i < first + size; ++i) {
+    q_squares += at(in.query, t, i) * at(in.query, t, i);
+    k_squares += at(in.key, t, i) * at(in.key, t, i);
+  }
+  std::vector<double> k, w;
+  for (int i = first; i < first + size; ++i) {
+    k.push_back(at(in.key, t, i) / std::sqrt(k_squares));
+    w.push_back(
+        std::exp(at(kda.rate, head) * softplus(at(in.decay, t, i) + at(kda.decay_bias, i))));
+  }
+  const double b = sigmoid(at(in.beta, t, head));
+  for (int v = 0; v < size; ++v) {
+    double found = 0, y = 0;
+    const auto value = [&](int j) -> float& { return s[j * size + v]; };
+    for (int j = 0; j < size; ++j) {
+      const auto index = static_cast<std::size_t>(j);
+      value(j) = static_cast<float>(w[index] * static_cast<double>(value(j)));
+      found += k[index] * static_cast<double>(value(j));
+    }
+    const double change = b * (at(in.value, t, first + v) - found);
+    for (int j = 0; j < size; ++j) {
+      value(j) = static_cast<float>(static_cast<double>(value(j)) +
+                                    k[static_cast<std::size_t>(j)] * change);
+      y += at(in.query, t, first + j) * static_cast<double>(value(j));
+    }
+    out[v] = static_cast<float>(y * static_cast<double>(kda.scale) / std::sqrt(q_squares));
+  }
+}
+
 // Calls body(token, state) for every token, sequence by sequence.
 template <class Slot, class Body>
 void each_token(const Batch& batch, const Slot& slot, const Body& body) {
@@ -250,6 +285,19 @@ Tensor RefOps::wkv7(const Wkv7Inputs& in, const Wkv7& wkv, const Batch& batch,
           float* const y = row_of(out, t) + first;
           wkv7_head(Wkv7Head(in, wkv, t, first, size), row_of(in.receptance, t) + first,
                     memory + first * size, y, y + cols);
+        }
+      });
+  return out;
+}
+
+Tensor RefOps::kda(const KdaInputs& in, const Kda& kda, const Batch& batch, const SlotPart& state) {
+  const Tensor out = make(in.value.rows, in.value.cols);
+  const int size = out.cols / kda.heads;
+  each_token(
+      batch, [&](int s) { return slot(batch, s, state, wkv_state_floats(kda.heads, out.cols)); },
+      [&](int t, float* memory) {
+        for (int first = 0; first < out.cols; first += size) {
+          kda_head(in, kda, t, first, size, memory + first * size, row_of(out, t) + first);
         }
       });
   return out;

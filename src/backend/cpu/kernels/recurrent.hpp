@@ -80,6 +80,21 @@ struct Wkv7Head {
   float* scratch = nullptr;  // [kScratchRows][size]
 };
 
+// One head of Kda.
+struct KdaHead {
+  static constexpr int kScratchRows = 4;
+
+  Rows q, k, v, decay;
+  Rows beta;  // rows of one value
+  float rate = 0;
+  const float* decay_bias = nullptr;
+  float scale = 1;
+  float* state = nullptr;  // [k][v]
+  float* out = nullptr;
+  std::ptrdiff_t out_stride = 0;
+  float* scratch = nullptr;  // [kScratchRows][size]
+};
+
 struct RecurrentKernels {
   Isa isa;
 
@@ -94,6 +109,7 @@ struct RecurrentKernels {
   void (*ssd_scan)(const SsdHead& head, int tokens, int size);
   void (*wkv6)(const Wkv6Head& head, int tokens, int size);
   void (*wkv7)(const Wkv7Head& head, int tokens, int size);
+  void (*kda)(const KdaHead& head, int tokens, int size);
 
   // out[i] = a[i] - b[i].
   void (*subtract)(const float* a, const float* b, int n, float* out);

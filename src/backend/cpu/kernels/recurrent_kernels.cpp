@@ -275,6 +275,93 @@ void wkv7(const Wkv7Head& head, int tokens, int size) {
   }
 }
 
+struct KdaToken {
+  float* q;
+  float* k;
+  float* w;   // decay
+  float* wk;  // w k: what is looked up in the state before it decays
+  const float* v;
+  float beta = 0;
+};
+
+// x / sqrt(sum of squares + eps) * scale.
+void normalise(const float* x, float scale, int size, float* out) {
+  constexpr float kEps = 1e-6f;
+  Lanes squares = splat(0);
+  for (int i = 0; i < size; i += kLanes) {
+    const Lanes part = load_part(x + i, size - i);
+    squares = fma(part, part, squares);
+  }
+  const Lanes by = splat(scale / __builtin_sqrtf(sum(squares) + kEps));
+  for (int i = 0; i < size; i += kLanes) {
+    store_part(out + i, size - i, load_part(x + i, size - i) * by);
+  }
+}
+
+KdaToken kda_token(const KdaHead& head, int t, int size) {
+  float* scratch = head.scratch;
+  KdaToken token{.q = scratch,
+                 .k = scratch + size,
+                 .w = scratch + 2 * size,
+                 .wk = scratch + 3 * size,
+                 .v = row(head.v, t)};
+  normalise(row(head.q, t), head.scale, size, token.q);
+  normalise(row(head.k, t), 1, size, token.k);
+  for (int i = 0; i < size; i += kLanes) {
+    const int rest = size - i;
+    const Lanes raw =
+        load_part(row(head.decay, t) + i, rest) + load_part(head.decay_bias + i, rest);
+    const Lanes w = exp(splat(head.rate) * softplus(raw));
+    store_part(token.w + i, rest, w);
+    store_part(token.wk + i, rest, w * load_part(token.k + i, rest));
+  }
+  token.beta = first_of(sigmoid(splat(*row(head.beta, t))));
+  return token;
+}
+
+template <int G>
+void kda_group(const KdaToken& token, int size, int i, float* state, float* out) {
+  const int rest = size - i;
+  const auto part = [rest](int g) { return rest - g * kLanes; };
+  Lanes change[G], y[G];
+  for (int g = 0; g < G; ++g) change[g] = y[g] = splat(0);
+  for (int k = 0; k < size; ++k) {
+    const float* place = state + k * size + i;
+    const Lanes wk = splat(token.wk[k]);
+    for (int g = 0; g < G; ++g) {
+      change[g] = fma(load_part(place + g * kLanes, part(g)), wk, change[g]);
+    }
+  }
+  for (int g = 0; g < G; ++g) {
+    change[g] = (load_part(token.v + i + g * kLanes, part(g)) - change[g]) * splat(token.beta);
+  }
+  for (int k = 0; k < size; ++k) {
+    float* place = state + k * size + i;
+    const Lanes wk = splat(token.w[k]);
+    const Lanes kk = splat(token.k[k]);
+    const Lanes qk = splat(token.q[k]);
+    for (int g = 0; g < G; ++g) {
+      const Lanes old = load_part(place + g * kLanes, part(g));
+      const Lanes s = fma(old, wk, change[g] * kk);
+      store_part(place + g * kLanes, part(g), s);
+      y[g] = fma(s, qk, y[g]);
+    }
+  }
+  for (int g = 0; g < G; ++g) store_part(out + i + g * kLanes, part(g), y[g]);
+}
+
+void kda(const KdaHead& head, int tokens, int size) {
+  for (int t = 0; t < tokens; ++t) {
+    const KdaToken token = kda_token(head, t, size);
+    float* out = head.out + t * head.out_stride;
+    int i = 0;
+    for (; i + kGroup * kLanes <= size; i += kGroup * kLanes) {
+      kda_group<kGroup>(token, size, i, head.state, out);
+    }
+    for (; i < size; i += kLanes) kda_group<1>(token, size, i, head.state, out);
+  }
+}
+
 void subtract(const float* a, const float* b, int n, float* out) {
   for (int i = 0; i < n; ++i) out[i] = a[i] - b[i];
 }
@@ -299,7 +386,7 @@ extern const RecurrentKernels kRecurrent {
 #else
   Isa::base,
 #endif
-      convolve, selective_scan, ssd_scan, wkv6, wkv7, subtract, lerp
+      convolve, selective_scan, ssd_scan, wkv6, wkv7, kda, subtract, lerp
 };
 
 }  // namespace rbee::cpu::RBEE_ISA
