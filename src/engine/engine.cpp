@@ -288,6 +288,8 @@ void Engine::Impl::publish() {
   counts.waiting = scheduler.n_waiting();
   counts.pages_total = usage.pages_total;
   counts.pages_free = usage.pages_free;
+  counts.slots_total = usage.slots_total;
+  counts.slots_free = usage.slots_free;
   counts.preemptions = scheduler.preemptions();
   const std::lock_guard lock(mutex);
   published = counts;

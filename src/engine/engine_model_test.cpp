@@ -7,6 +7,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <thread>
 #include <tuple>
 #include <vector>
 
@@ -49,8 +50,10 @@ std::vector<Answer> run_all(const std::string& fixture, const std::string& devic
                             EngineOptions options, int pages) {
   LoadedModel loaded = load(fixture, device);
   options.max_context = 128;
+  const auto& state = loaded.model->info().state;
   options.state_bytes =
-      static_cast<std::size_t>(pages) * loaded.backend->page_bytes(loaded.model->info().state);
+      static_cast<std::size_t>(pages) * loaded.backend->page_bytes(state) +
+      static_cast<std::size_t>(options.max_sequences) * loaded.backend->slot_bytes(state);
   Engine engine(*loaded.backend, *loaded.model, options);
   std::vector<std::shared_ptr<TokenStream>> streams;
   for (auto& request : make_requests(loaded.model->info().vocab_size)) {
@@ -59,6 +62,7 @@ std::vector<Answer> run_all(const std::string& fixture, const std::string& devic
   std::vector<Answer> answers;
   for (const auto& stream : streams) answers.push_back(collect(*stream));
   EXPECT_EQ(engine.stats().pages_free, engine.stats().pages_total);
+  EXPECT_EQ(engine.stats().slots_free, engine.stats().slots_total);
   return answers;
 }
 
@@ -85,9 +89,41 @@ TEST_P(EngineModel, BatchesChunksAndPreemptionsChangeNoBit) {
   }
 }
 
+// One slot of recurrent state for three sequences whose readers are slow: the ones that pause lose
+// it and begin again; one is cancelled. The answers are those of a sequence alone.
+TEST(EngineRecurrent, PreemptedSequencesComputeTheirStateAgain) {
+  for (const char* fixture : {"mamba", "rwkv7"}) {
+    const std::vector<Answer> solo = run_all(fixture, "cpu", {.max_sequences = 1}, 0);
+    LoadedModel loaded = load(fixture, "cpu");
+    const EngineOptions options{
+        .max_context = 128,
+        .max_sequences = 3,
+        .state_bytes = loaded.backend->slot_bytes(loaded.model->info().state),
+        .stream_capacity = 2};
+    Engine engine(*loaded.backend, *loaded.model, options);
+    std::vector<std::shared_ptr<TokenStream>> streams;
+    for (auto& request : make_requests(loaded.model->info().vocab_size)) {
+      streams.push_back(engine.submit(std::move(request)).value());
+    }
+    while (engine.stats().preemptions < 2) std::this_thread::yield();
+    streams[0]->cancel();
+    for (std::size_t i = 1; i < streams.size(); ++i) {
+      EXPECT_EQ(collect(*streams[i]).ids, solo[i].ids) << fixture << " " << i;
+    }
+    EXPECT_EQ(collect(*streams[0]).finish.reason, FinishReason::cancelled);
+    while (engine.stats().running + engine.stats().waiting > 0) std::this_thread::yield();
+    EXPECT_EQ(engine.stats().slots_total, 1);
+    EXPECT_EQ(engine.stats().slots_free, 1);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Kinds, EngineModel,
                          ::testing::Combine(::testing::Values("llama3", "smollm", "mistral",
+<<<<<<< HEAD
                                                               "deepseek_v2_lite", "deepseek_v3"),
+=======
+                                                              "mamba", "mamba2", "rwkv6", "rwkv7"),
+>>>>>>> 7daaed9 (Add the families rwkv5, rwkv6 and rwkv7, and run recurrent models without pages)
                                             ::testing::Values("ref", "cpu")),
                          [](const auto& kind) {
                            return std::get<0>(kind.param) + "_" + std::get<1>(kind.param);

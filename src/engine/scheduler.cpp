@@ -145,9 +145,13 @@ bool Scheduler::make_room(const Sequence& sequence) {
       ++active;
     }
   }
-  const int needed = pages_for(std::min(sequence.n_tokens() + 1, sequence.limit)) + active;
+  const int needed =
+      cache_.paged() ? pages_for(std::min(sequence.n_tokens() + 1, sequence.limit)) + active : 0;
+  const bool any_paused = active < n_running();
   if (active >= options_.max_sequences || pages < needed) return false;
-  while (n_running() >= options_.max_sequences || cache_.pages_free() < needed) {
+  if (!cache_.slot_free() && !any_paused) return false;
+  while (n_running() >= options_.max_sequences || cache_.pages_free() < needed ||
+         !cache_.slot_free()) {
     preempt(*last_paused());
   }
   return true;

@@ -206,6 +206,23 @@ TEST_F(SchedulerTest, PausedWaitingSequencesAreSkipped) {
   EXPECT_EQ(step(), (Step{{2, 1}}));
 }
 
+// One slot for two sequences, and no pages at all: the second waits, or takes the place of the
+// first when that is paused.
+TEST_F(SchedulerTest, WithoutPagesSlotsDecide) {
+  set_up(0, {.max_sequences = 2, .max_batch_tokens = 100}, 1);
+  Sequence& a = add(3);
+  add(5);
+  EXPECT_EQ(step(), (Step{{0, 3}}));
+  EXPECT_EQ(step(), (Step{{0, 1}}));
+  a.paused = true;
+  EXPECT_EQ(step(), (Step{{1, 5}}));
+  EXPECT_EQ(a.n_computed, 0);
+  EXPECT_FALSE(a.state);
+  a.paused = false;
+  EXPECT_EQ(step(), (Step{{1, 1}}));
+  EXPECT_EQ(scheduler_->preemptions(), 1u);
+}
+
 TEST_F(SchedulerTest, RemovalGivesBackWhateverIsHeld) {
   set_up(20, {.max_sequences = 2, .max_batch_tokens = 100}, 2);
   Sequence& decoding = add(3);

@@ -197,6 +197,17 @@ TEST_P(QuantisedRowsTest, MoveWhole) {
   }
 }
 
+TEST_F(LoaderTest, FlatValuesOfAnyShape) {
+  EXPECT_EQ(loader_.flat_values(kMatrix, 6), ramp(6));
+  EXPECT_EQ(loader_.shape(kMatrix), (std::vector<std::int64_t>{3, 2}));
+  EXPECT_TRUE(loader_.shape({"none", ""}).empty());
+  EXPECT_THAT(error_of([&] { loader_.flat_values(kMatrix, 5); }),
+              AllOf(HasSubstr("'w'"), HasSubstr("5 elements"), HasSubstr("[3, 2]")));
+  EXPECT_THAT(error_of([&] { loader_.flat_values({"none", ""}, 5); }), HasSubstr("no such tensor"));
+  loader_.constant_matrix(ramp(4), 2, 2);
+  EXPECT_EQ(floats(0), ramp(4));
+}
+
 std::vector<DType> types_in_files() {
   std::vector<DType> types(all_dtypes().begin(), all_dtypes().end());
   std::erase_if(types, [](DType type) {

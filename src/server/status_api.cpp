@@ -109,12 +109,15 @@ void add_engine_metrics(MetricsText& text, const EngineStats& stats) {
   text.add("worker_sequences_waiting", "gauge", "Requests in the queue.", stats.waiting);
   text.add("worker_kv_pages", "gauge", "Pages of the key/value cache.", stats.pages_total);
   text.add("worker_kv_pages_free", "gauge", "Pages that no sequence holds.", stats.pages_free);
+  text.add("worker_recurrent_slots", "gauge", "Slots of recurrent state.", stats.slots_total);
+  text.add("worker_recurrent_slots_free", "gauge", "Slots that no sequence holds.",
+           stats.slots_free);
   text.add("worker_steps_total", "counter", "Model steps.", static_cast<double>(stats.steps));
   text.add("worker_prompt_tokens_total", "counter", "Prompt tokens computed.",
            static_cast<double>(stats.prompt_tokens));
   text.add("worker_tokens_generated_total", "counter", "Tokens generated.",
            static_cast<double>(stats.generated_tokens));
-  text.add("worker_preemptions_total", "counter", "Sequences set back for want of pages.",
+  text.add("worker_preemptions_total", "counter", "Sequences set back for want of state.",
            static_cast<double>(stats.preemptions));
   text.add("worker_sequences_finished_total", "counter", "Generations that ended by themselves.",
            static_cast<double>(stats.finished));

@@ -23,15 +23,17 @@ constexpr int pages_for(int n_tokens) noexcept {
 class SeqState {
  public:
   // Makes room for n_tokens tokens in all. False, and nothing changed, when pages are lacking.
-  bool reserve(int n_tokens) { return pages_.grow(pages_for(n_tokens)); }
+  bool reserve(int n_tokens) { return !paged_ || pages_.grow(pages_for(n_tokens)); }
 
   std::span<const std::int32_t> pages() const noexcept { return pages_.ids(); }
   int slot() const noexcept { return slot_.size() == 0 ? -1 : slot_.ids().front(); }
 
  private:
   friend class StateCache;
-  explicit SeqState(PagePool& pages, PagePool& slots) : pages_(pages), slot_(slots) {}
+  SeqState(PagePool& pages, PagePool& slots)
+      : paged_(pages.n_pages() > 0), pages_(pages), slot_(slots) {}
 
+  bool paged_;
   PageTable pages_;
   PageTable slot_;  // at most one id
 };
@@ -50,6 +52,7 @@ struct StateUsage {
 // One thread only. Every SeqState must be gone before the cache is.
 class StateCache {
  public:
+  // n_pages == 0: no layer of the model keeps keys and values, sequences of any length have room.
   // n_slots == 0: the model has no recurrent layers.
   StateCache(int n_pages, int n_slots) : pages_(n_pages), slots_(n_slots) {}
   ~StateCache();
@@ -61,6 +64,9 @@ class StateCache {
 
   StateUsage usage() const noexcept;
   int pages_free() const noexcept { return pages_.n_free(); }
+  bool paged() const noexcept { return pages_.n_pages() > 0; }
+  // Whether one more sequence would get what it needs of slots.
+  bool slot_free() const noexcept { return slots_.n_pages() == 0 || slots_.n_free() > 0; }
 
  private:
   PagePool pages_;

@@ -69,5 +69,18 @@ TEST(StateCache, MovedStateIsGivenBackOnce) {
   EXPECT_TRUE(cache.usage().nothing_used());
 }
 
+TEST(StateCache, WithoutPagesOnlySlotsLimit) {
+  StateCache cache(0, 1);
+  {
+    auto state = cache.make(1);
+    ASSERT_TRUE(state);
+    EXPECT_TRUE(state->reserve(1 << 20));
+    EXPECT_TRUE(state->pages().empty());
+    EXPECT_EQ(state->slot(), 0);
+    EXPECT_FALSE(cache.make(1));
+  }
+  EXPECT_TRUE(cache.usage().nothing_used());
+}
+
 }  // namespace
 }  // namespace rbee

@@ -21,8 +21,11 @@ Result<StatePlan, std::string> plan_state(const StateNeeds& needs, std::size_t b
   if (plan.max_context <= 0) return Err{std::string("the model names no context length; set one")};
   const int max_sequences = std::max(needs.max_sequences, 1);
 
-  const std::size_t slots = needs.slot_bytes > 0 ? max_sequences : 0;
-  if (slots > 0 && needs.slot_bytes > budget / slots) {
+  std::size_t slots = needs.slot_bytes > 0 ? max_sequences : 0;
+  const std::size_t fitting_slots = slots > 0 ? budget / needs.slot_bytes : 0;
+  // Sequences without a slot wait for one; but where pages are needed too they come first.
+  if (needs.page_bytes == 0 && fitting_slots > 0) slots = std::min(slots, fitting_slots);
+  if (slots > fitting_slots) {
     return Err{
         fmt::format("recurrent state for {} sequences takes {:.1f} MiB each, {:.1f} MiB are "
                     "to be had",
@@ -31,14 +34,14 @@ Result<StatePlan, std::string> plan_state(const StateNeeds& needs, std::size_t b
   plan.n_slots = static_cast<int>(slots);
   plan.bytes = slots * needs.slot_bytes;
 
+  if (needs.page_bytes == 0) return plan;
+
   // Page numbers are 32 bits wide everywhere.
   const std::int64_t wanted = std::min<std::int64_t>(
       std::int64_t{max_sequences} * pages_for(plan.max_context), std::numeric_limits<int>::max());
-  std::int64_t n_pages = wanted;
-  if (needs.page_bytes > 0) {
-    const std::size_t fitting = (budget - plan.bytes) / needs.page_bytes;
-    if (fitting < static_cast<std::size_t>(wanted)) n_pages = static_cast<std::int64_t>(fitting);
-  }
+  const std::size_t fitting = (budget - plan.bytes) / needs.page_bytes;
+  const std::int64_t n_pages =
+      fitting < static_cast<std::size_t>(wanted) ? static_cast<std::int64_t>(fitting) : wanted;
   if (n_pages < pages_for(plan.max_context)) {
     if (needs.max_context > 0 || n_pages == 0) {
       return Err{

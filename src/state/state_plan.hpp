@@ -16,7 +16,7 @@ struct StateNeeds {
 };
 
 struct StatePlan {
-  int n_pages = 0;
+  int n_pages = 0;  // 0: no layer keeps keys and values
   int n_slots = 0;
   int max_context = 0;
   std::size_t bytes = 0;

@@ -85,8 +85,14 @@ TEST(StatePlan, ModelsWithoutKeysNeedNoMemoryForPages) {
   recurrent.slot_bytes = kMiB;
   const auto plan = plan_state(recurrent, 4 * kMiB);
   ASSERT_TRUE(plan);
-  EXPECT_EQ(plan->n_pages, 40);
+  EXPECT_EQ(plan->n_pages, 0);
+  EXPECT_EQ(plan->n_slots, 4);
+  EXPECT_EQ(plan->max_context, 10 * kPageTokens);
   EXPECT_EQ(plan->bytes, 4 * kMiB);
+  const auto fewer = plan_state(recurrent, 3 * kMiB + 5);
+  ASSERT_TRUE(fewer);
+  EXPECT_EQ(fewer->n_slots, 3);
+  EXPECT_FALSE(plan_state(recurrent, kMiB - 1));
 }
 
 TEST(StatePlan, HugeWishesDoNotOverflow) {
