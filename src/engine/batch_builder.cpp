@@ -1,5 +1,7 @@
 #include "engine/batch_builder.hpp"
 
+#include <algorithm>
+
 namespace rbee {
 
 Batch BatchBuilder::build(std::span<const Slice> slices, bool with_slots) {
@@ -31,7 +33,9 @@ void BatchBuilder::add(const Slice& slice) {
   for (int position = s.n_computed; position < kv_len; ++position) positions_.push_back(position);
   seq_begin_.push_back(static_cast<std::int32_t>(tokens_.size()));
   kv_len_.push_back(kv_len);
-  const auto pages = s.state->pages().first(pages_for(kv_len));
+  // A model without keys and values has no pages.
+  const auto held = s.state->pages();
+  const auto pages = held.first(std::min(held.size(), static_cast<std::size_t>(pages_for(kv_len))));
   pages_.insert(pages_.end(), pages.begin(), pages.end());
   page_begin_.push_back(static_cast<std::int32_t>(pages_.size()));
   if (slice.reaches_end()) logit_rows_.push_back(static_cast<std::int32_t>(tokens_.size()) - 1);

@@ -117,17 +117,12 @@ TEST(EngineRecurrent, PreemptedSequencesComputeTheirStateAgain) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, EngineModel,
-                         ::testing::Combine(::testing::Values("llama3", "smollm", "mistral",
-<<<<<<< HEAD
-                                                              "deepseek_v2_lite", "deepseek_v3"),
-=======
-                                                              "mamba", "mamba2", "rwkv6", "rwkv7"),
->>>>>>> 7daaed9 (Add the families rwkv5, rwkv6 and rwkv7, and run recurrent models without pages)
-                                            ::testing::Values("ref", "cpu")),
-                         [](const auto& kind) {
-                           return std::get<0>(kind.param) + "_" + std::get<1>(kind.param);
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, EngineModel,
+    ::testing::Combine(::testing::Values("llama3", "smollm", "mistral", "deepseek_v2_lite",
+                                         "deepseek_v3", "mamba", "mamba2", "rwkv6", "rwkv7"),
+                       ::testing::Values("ref", "cpu")),
+    [](const auto& kind) { return std::get<0>(kind.param) + "_" + std::get<1>(kind.param); });
 
 }  // namespace
 }  // namespace rbee

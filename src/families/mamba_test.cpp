@@ -67,14 +67,19 @@ TEST(Mamba, FalconNormalisesStepsAndInputs) {
 
 TEST(Mamba, RefusesBadValues) {
   const FixtureCopy good(kFixtures / "mamba");
-  const std::vector<std::pair<std::string, Json>> bad{
-      {"state_size", 0},      {"conv_kernel", -1},      {"time_step_rank", 1 << 30},
-      {"hidden_act", "gelu"}, {"intermediate_size", 0}, {"layer_norm_epsilon", 0}};
+  const std::vector<std::pair<std::string, Json>> bad{{"state_size", 0},
+                                                      {"conv_kernel", -1},
+                                                      {"time_step_rank", 1 << 30},
+                                                      {"hidden_act", "gelu"},
+                                                      {"intermediate_size", 0}};
   for (const auto& [key, value] : bad) {
     FixtureCopy copy = good;
     copy.config[key] = value;
     EXPECT_THAT(error_of(copy), HasSubstr(key));
   }
+  FixtureCopy no_epsilon = good;
+  no_epsilon.config["layer_norm_epsilon"] = 0;
+  EXPECT_THAT(error_of(no_epsilon), HasSubstr("above zero"));
   FixtureCopy copy = good;
   copy.tensors.at("backbone.layers.1.mixer.A_log").shape = {48, 16};
   copy.tensors.at("backbone.layers.1.mixer.A_log").values.resize(48 * 16);

@@ -23,7 +23,7 @@ GgufImage image() {
   return image;
 }
 
-constexpr bool every_other(int layer) { return layer % 2 == 0; }
+constexpr auto every_other = [](int layer) { return layer % 2 == 0; };
 
 TEST(Windows, WidthInGguf) {
   const TempFolder folder;
