@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the micro-benchmarks and runs them; arguments choose which (matmul, attention); none: all.
+# Builds the micro-benchmarks and runs them; arguments choose which (matmul, attention, moe); none: all.
 source "$(dirname "$0")/lib.sh"
 install_packages "${build_packages[@]}" libbenchmark-dev
 cmake --preset release -B build/bench -DRBEE_BENCH=ON -DRBEE_TESTS=OFF >/dev/null

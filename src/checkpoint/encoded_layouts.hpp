@@ -70,6 +70,37 @@ class Fp8Matrix final : public EncodedMatrix {
   std::size_t cols_;
 };
 
+// MXFP4 as gpt-oss stores it: blocks [rows, groups, 16] of neighbouring elements, the lower nibble
+// first, and exponents [rows, groups]. GGUF's block has element j beside element j + 16.
+class Mxfp4Matrix final : public EncodedMatrix {
+ public:
+  Mxfp4Matrix(std::span<const std::byte> codes, std::span<const std::byte> exponents,
+              std::size_t groups)
+      : codes_(codes), exponents_(exponents), groups_(groups) {}
+
+  void rows(std::int64_t begin, std::int64_t n, std::span<std::byte> out) const override {
+    const std::size_t first = static_cast<std::size_t>(begin) * groups_;
+    const std::size_t count = static_cast<std::size_t>(n) * groups_;
+    for (std::size_t b = 0; b < count; ++b) {
+      BlockMxfp4 block{};
+      block.e = static_cast<std::uint8_t>(exponents_[first + b]);
+      const auto codes = codes_.subspan((first + b) * sizeof block.qs, sizeof block.qs);
+      const auto code = [&](std::size_t element) {
+        const auto pair = static_cast<unsigned>(codes[element / 2]);
+        return element % 2 == 0 ? pair & 15U : pair >> 4U;
+      };
+      for (std::size_t j = 0; j < sizeof block.qs; ++j) {
+        block.qs[j] = static_cast<std::uint8_t>(code(j) | code(j + 16) << 4U);
+      }
+      std::memcpy(out.data() + b * sizeof block, &block, sizeof block);
+    }
+  }
+
+ private:
+  std::span<const std::byte> codes_, exponents_;
+  std::size_t groups_;
+};
+
 // Field number i of a word of fields of so many bits, the lowest first.
 inline int field(int bits, std::uint32_t word, std::size_t i) noexcept {
   return static_cast<int>(word >> (static_cast<std::size_t>(bits) * i) & ((1U << bits) - 1));

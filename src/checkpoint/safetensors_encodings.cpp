@@ -94,6 +94,8 @@ class Decoder {
         fp8(tensor);
       } else if (tensor.dtype == "U8" && find(tensor.name + ".absmax") != nullptr) {
         codebook4(tensor);
+      } else if (tensor.dtype == "U8" && name.ends_with("_blocks")) {
+        mxfp4(tensor, std::string(without(name, "_blocks")));
       } else if (tensor.dtype == "I8" && name.ends_with(".weight")) {
         int8(tensor, std::string(without(name, ".weight")));
       }
@@ -201,6 +203,23 @@ class Decoder {
     if (nan) bad(tensor, "numbers", "NaN");
     add(tensor, name, type, tensor.shape,
         std::make_shared<Fp8Matrix>(tensor.bytes, std::move(scales), type, size(cols)));
+  }
+
+  // Stacks of matrices, [.., rows, groups, 16] and [.., rows, groups]. The name stays: without its
+  // end it is that of the same numbers in another layout.
+  void mxfp4(const StoredTensor& tensor, const std::string& stem) {
+    const StoredTensor& scales = member(tensor, stem + "_scales");
+    if (tensor.shape.size() < 3 || tensor.shape.back() != 16) {
+      bad(tensor, "blocks of 16 bytes", "shape " + shape_text(tensor.shape));
+    }
+    Shape shape(tensor.shape.begin(), tensor.shape.end() - 1);
+    expect_shape(scales, shape);
+    expect_dtype(scales, "U8");
+    if (tensor.bytes.empty()) bad(tensor, "some blocks", "shape " + shape_text(tensor.shape));
+    const std::int64_t groups = shape.back();
+    shape.back() *= 32;  // no more than twice the bytes of the tensor
+    add(tensor, tensor.name, DType::mxfp4, shape,
+        std::make_shared<Mxfp4Matrix>(tensor.bytes, scales.bytes, size(groups)));
   }
 
   std::pair<std::int64_t, std::int64_t> block_size(const StoredTensor& tensor) const {

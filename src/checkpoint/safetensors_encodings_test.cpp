@@ -362,12 +362,33 @@ TEST(BitsAndBytes, EightBits) {
   expect_near(decoded(info), expected);
 }
 
-TEST(Encodings, OtherTensorsStay) {
+// Two matrices [2, 64]: element e of a row has code e mod 16, and each block its own exponent.
+TEST(Mxfp4, NeighbouringNibbles) {
   Store store;
-  store.floats("norm.weight", {4}, {1, 2, 3, 4});
-  store.add("ids", "I64", std::nullopt, {1}, std::vector<std::int64_t>{1});
-  EXPECT_TRUE(decode_encodings(nullptr, store.tensors).empty());
-  EXPECT_EQ(store.tensors.size(), 2U);
+  std::vector<std::uint8_t> codes, exponents;
+  for (int block = 0; block < 8; ++block) {
+    for (int byte = 0; byte < 16; ++byte) {
+      const int low = 2 * byte % 16;
+      codes.push_back(static_cast<std::uint8_t>(low | (low + 1) << 4));
+    }
+    exponents.push_back(static_cast<std::uint8_t>(124 + block));
+  }
+  store.add("m_blocks", "U8", std::nullopt, {2, 2, 2, 16}, codes);
+  store.add("m_scales", "U8", std::nullopt, {2, 2, 2}, exponents);
+  const TensorInfo info = decode_one(store, {{"quant_method", "mxfp4"}});
+  EXPECT_EQ(info.name, "m_blocks");
+  EXPECT_EQ(info.type, DType::mxfp4);
+  EXPECT_EQ(info.shape, (std::vector<std::int64_t>{2, 2, 64}));
+  constexpr float kTable[] = {0, 0.5F, 1, 1.5F, 2, 3, 4, 6};
+  for (int matrix = 0; matrix < 2; ++matrix) {
+    const TensorData data(info, matrix, 2);
+    Values found(128);
+    dequantize_row(DType::mxfp4, data.bytes(), found);
+    for (int i = 0; i < 128; ++i) {
+      const float value = kTable[i % 8] * (i % 16 < 8 ? 1.0F : -1.0F);
+      EXPECT_EQ(found[u(i)], std::ldexp(value, 124 + 4 * matrix + i / 32 - 127)) << i;
+    }
+  }
 }
 
 std::string error_of(Store store, const Json& config) {
@@ -377,6 +398,30 @@ std::string error_of(Store store, const Json& config) {
     return error.what();
   }
   return "no error";
+}
+
+TEST(Mxfp4, ErrorsNameTheTensor) {
+  const auto error = [](std::vector<std::int64_t> blocks, std::vector<std::int64_t> scales) {
+    Store store;
+    std::size_t bytes = 1;
+    for (const std::int64_t side : blocks) bytes *= u(side);
+    store.add("m_blocks", "U8", std::nullopt, blocks, std::vector<std::uint8_t>(bytes));
+    if (!scales.empty()) {
+      store.add("m_scales", "U8", std::nullopt, scales, std::vector<std::uint8_t>(bytes / 16));
+    }
+    return error_of(std::move(store), {{"quant_method", "mxfp4"}});
+  };
+  EXPECT_THAT(error({2, 2, 16}, {}), HasSubstr("'m_scales'"));
+  EXPECT_THAT(error({2, 2, 16}, {4}), HasSubstr("'m_scales'"));
+  EXPECT_THAT(error({2, 32}, {2, 2}), HasSubstr("blocks of 16"));
+}
+
+TEST(Encodings, OtherTensorsStay) {
+  Store store;
+  store.floats("norm.weight", {4}, {1, 2, 3, 4});
+  store.add("ids", "I64", std::nullopt, {1}, std::vector<std::int64_t>{1});
+  EXPECT_TRUE(decode_encodings(nullptr, store.tensors).empty());
+  EXPECT_EQ(store.tensors.size(), 2U);
 }
 
 TEST(Encodings, ErrorsNameTheTensor) {

@@ -91,7 +91,7 @@ const Family family_llama{
            "mistral", "yi", "Yi", "MinistralForCausalLM", "ministral"},
     .gguf = {"llama"},
     .claims = has_no_experts,
-    .excludes = "a mixture of experts (Mixtral), which is not supported yet",
+    .excludes = "a mixture of experts",
     .build = build<Llama>,
 };
 

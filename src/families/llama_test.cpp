@@ -271,9 +271,13 @@ TEST(Llama, DryRunCountsWithoutABackend) {
   EXPECT_EQ(model->info().n_layers, 2);
 }
 
-TEST(LlamaErrors, LeavesMixtralToOthers) {
-  EXPECT_THAT(gguf_error([](GgufImage& i) { i.set("llama.expert_count", std::uint32_t{8}); }),
-              HasSubstr("Mixtral"));
+// It is then a Mixtral, which lacks its router here.
+TEST(LlamaErrors, LeavesMixturesOfExpertsToMixtral) {
+  EXPECT_THAT(gguf_error([](GgufImage& i) {
+                i.set("llama.expert_count", std::uint32_t{8});
+                i.set("llama.expert_used_count", std::uint32_t{2});
+              }),
+              HasSubstr("ffn_gate_inp"));
 }
 
 TEST(LlamaErrors, NamesTensorAndShapes) {

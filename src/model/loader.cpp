@@ -190,7 +190,9 @@ Weight Loader::maybe_matrix(const Name& name, int rows, int cols, int layer, con
 Weight Loader::f32_matrix(const Name& name, int rows, int cols, int layer) {
   const TensorInfo* info = use(name, layer);
   if (info == nullptr) missing(name, layer, fmt::format("shape [{}, {}]", rows, cols));
-  expect_shape(*info, std::array<std::int64_t, 2>{rows, cols});
+  const bool flat = rows == 1 && info->shape.size() == 1;
+  const std::array<std::int64_t, 2> shape{rows, cols};
+  expect_shape(*info, std::span(shape).subspan(flat ? 1 : 0));
   const std::vector<float> values = decode(*info);
   report_progress();
   return pack({std::as_bytes(std::span(values)), DType::f32, rows, cols, info->name});

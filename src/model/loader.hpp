@@ -68,7 +68,7 @@ class Loader {
                       const Stored& stored = {});
   Weight maybe_vector(const Name& name, int size, int layer = -1, const Stored& stored = {});
   // A matrix that is held in f32 whatever its type: a router, whose rounding would choose other
-  // experts.
+  // experts. One of a single row may be a vector in the file.
   Weight f32_matrix(const Name& name, int rows, int cols, int layer = -1);
   // Matrices [rows, cols], and vectors [size], of n experts. A spelling with "{x}" names a tensor
   // of each expert x, one without it a tensor of all, [n, ...]; stored speaks of each expert's

@@ -79,6 +79,11 @@ class LoaderTest : public ::testing::Test {
     return "no error";
   }
 
+  std::unique_ptr<Checkpoint> write(const SafetensorsImage& image) const {
+    folder_.write("model.safetensors", image.bytes());
+    return Checkpoint::open(folder_.path());
+  }
+
   TempFolder folder_;
   std::unique_ptr<Checkpoint> checkpoint_ = open();
   Recorder recorder_;
@@ -90,8 +95,7 @@ class LoaderTest : public ::testing::Test {
     SafetensorsImage image;
     image.add_tensor("w", {3, 2}, ramp(6)).add_tensor("v", {4}, ramp(4));
     folder_.write("config.json", R"({"model_type": "x"})");
-    folder_.write("model.safetensors", image.bytes());
-    return Checkpoint::open(folder_.path());
+    return write(image);
   }
 };
 
@@ -218,6 +222,69 @@ std::vector<DType> types_in_files() {
 
 INSTANTIATE_TEST_SUITE_P(Types, QuantisedRowsTest, ::testing::ValuesIn(types_in_files()),
                          [](const auto& test) { return std::string(rbee::info(test.param).name); });
+
+constexpr Name kEach{"e.all|e.{x}.w", "e.all|e.{x}.w"};
+
+TEST_F(LoaderTest, ExpertsOfOneTensorOrOfEach) {
+  for (const bool stacked : {true, false}) {
+    SafetensorsImage image;
+    if (stacked) {
+      image.add_tensor("e.all", {3, 2, 4}, ramp(24));
+    } else {
+      for (int x = 0; x < 3; ++x) {
+        std::vector<float> values = ramp(8);
+        for (float& v : values) v += 8.0F * static_cast<float>(x);
+        image.add_tensor("e." + std::to_string(x) + ".w", {2, 4}, values);
+      }
+    }
+    const auto checkpoint = write(image);
+    recorder_.packed.clear();
+    Loader load(*checkpoint, &recorder_);
+    ASSERT_EQ(load.experts(kEach, 3, 2, 4, 0).size(), 3);
+    EXPECT_THAT(floats(0), ElementsAre(0, 1, 2, 3, 4, 5, 6, 7));
+    EXPECT_THAT(floats(2), ElementsAre(16, 17, 18, 19, 20, 21, 22, 23));
+    EXPECT_NO_THROW(load.check_all_used());
+    EXPECT_THAT(error_of([&] { load.experts(kEach, 4, 2, 4, 0); }),
+                HasSubstr(stacked ? "[4, 2, 4]" : "'e.3.w'"));
+    EXPECT_THAT(error_of([&] {
+                  load.experts(Name{"f.all|f.{x}", ""}, 3, 2, 4, 0);
+                }),
+                HasSubstr("'f.all'"));
+  }
+}
+
+// Rows in turn, as they lie and as columns.
+TEST_F(LoaderTest, PartsOfStackedExperts) {
+  SafetensorsImage image;
+  image.add_tensor("e.all", {2, 4, 2}, ramp(16));
+  image.add_tensor("b", {2, 4}, ramp(8));
+  const auto checkpoint = write(image);
+  Loader load(*checkpoint, &recorder_);
+  load.experts(kEach, 2, 2, 2, 0, Stored::every(4, 1, 2));
+  EXPECT_THAT(floats(0), ElementsAre(2, 3, 6, 7));
+  EXPECT_THAT(floats(1), ElementsAre(10, 11, 14, 15));
+  Stored columns = Stored::every(2, 1, 2);
+  columns.transposed = true;
+  load.experts(kEach, 2, 1, 4, 0, columns);
+  EXPECT_THAT(floats(2), ElementsAre(1, 3, 5, 7));
+  EXPECT_THAT(floats(3), ElementsAre(9, 11, 13, 15));
+  ASSERT_EQ(load.maybe_expert_vectors(Name{"b", ""}, 2, 2, 0, Stored::every(4, 1, 2)).size(), 2);
+  EXPECT_THAT(recorder_.vector, ElementsAre(5, 7));
+  EXPECT_TRUE(load.maybe_expert_vectors(Name{"c", ""}, 2, 2, 0).empty());
+}
+
+TEST_F(LoaderTest, RoutersAreHeldInF32) {
+  SafetensorsImage image;
+  using namespace std::string_view_literals;
+  image.add_tensor("w", "BF16", {2, 2}, "\x80\x3F\x00\x40\x40\x40\x80\x40"sv);
+  image.add_tensor("v", {3}, ramp(3));
+  const auto checkpoint = write(image);
+  Loader load(*checkpoint, &recorder_);
+  EXPECT_EQ(load.f32_matrix(kMatrix, 2, 2).type, DType::f32);
+  EXPECT_THAT(floats(0), ElementsAre(1, 2, 3, 4));
+  EXPECT_EQ(load.f32_matrix(kVector, 1, 3).cols, 3);
+  EXPECT_THAT(floats(1), ElementsAre(0, 1, 2));
+}
 
 }  // namespace
 }  // namespace rbee

@@ -29,6 +29,7 @@ constexpr Key kPartialRotary{
     "rope_scaling.partial_rotary_factor|rope_parameters.partial_rotary_factor|"
     "partial_rotary_factor",
     ""};
+constexpr Key kRotaryDim{"rotary_dim", ""};
 constexpr Key kVocab{"vocab_size", "vocab_size"};
 constexpr Key kContext{
     "max_position_embeddings|n_positions|n_ctx|model_max_length|max_sequence_length",
@@ -97,7 +98,7 @@ int read_rope_dims(const Checkpoint& checkpoint, int head_dim, double standard_p
     if (!(part > 0 && part <= 1)) {
       bad_value(checkpoint, kPartialRotary, "a number in (0, 1]", fmt::format("{}", part));
     }
-    dims = static_cast<int>(head_dim * part);
+    dims = count(checkpoint, kRotaryDim, head_dim, static_cast<int>(head_dim * part));
   }
   if (dims < 2 || dims % 2 != 0) {
     const bool gguf = checkpoint.format() == Format::gguf;
@@ -153,6 +154,7 @@ DecoderConfig DecoderConfig::read(const Checkpoint& checkpoint, const DecoderDef
   config.max_context =
       count(checkpoint, kContext, kMaxExtent, fallback(checkpoint, defaults.max_context));
   config.rope_theta = positive(checkpoint, kRopeTheta, defaults.rope_theta);
+  config.yarn_truncate = defaults.yarn_truncate;
   config.qkv_bias = config.output_bias = checkpoint.boolean(kAttentionBias).value_or(false);
   config.mlp_bias = checkpoint.boolean(kMlpBias).value_or(false);
   config.activation = read_activation(checkpoint, defaults.activation);

@@ -29,6 +29,7 @@ struct DecoderDefaults {
   double rotated_part = 1;    // of each head
   bool own_heads = false;     // the family reads what its heads are like; only their number is
                               // read here
+  bool yarn_truncate = true;  // see YarnScaling
 };
 
 struct DecoderConfig {
@@ -42,6 +43,7 @@ struct DecoderConfig {
   int vocab = 0;
   int max_context = 0;  // positions
   double rope_theta = 0;
+  bool yarn_truncate = true;  // where the file does not say it
   NormKind norm = NormKind::rms;
   float eps = 0;             // of the norms
   bool qkv_bias = false;     // q, k and v must have a bias; elsewhere they may

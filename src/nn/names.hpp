@@ -80,5 +80,30 @@ inline constexpr LinearName kPlainDown{
     {"layers.{}.mlp.fc2.bias|layers.{}.mlp.c_proj.bias|h.{}.mlp.dense_4h_to_h.bias",
      "blk.{}.ffn_down.bias"}};
 
+// Mixtures of experts.
+inline constexpr LinearName kRouter{
+    {"layers.{}.mlp.gate.weight|layers.{}.block_sparse_moe.gate.weight|"
+     "layers.{}.mlp.router.weight",
+     "blk.{}.ffn_gate_inp.weight"},
+    {"layers.{}.mlp.router.bias", "blk.{}.ffn_gate_inp.bias"}};
+inline constexpr Name kSelectionBias{
+    "layers.{}.mlp.gate.e_score_correction_bias|"
+    "layers.{}.block_sparse_moe.e_score_correction_bias|"
+    "layers.{}.block_sparse_moe.gate.e_score_correction_bias",
+    "blk.{}.exp_probs_b.bias|blk.{}.exp_probs_b"};
+inline constexpr Name kExpertGate{
+    "layers.{}.mlp.experts.{x}.gate_proj.weight|layers.{}.block_sparse_moe.experts.{x}.w1.weight",
+    "blk.{}.ffn_gate_exps.weight|blk.{}.ffn_gate.{x}.weight"};
+inline constexpr Name kExpertUp{
+    "layers.{}.mlp.experts.{x}.up_proj.weight|layers.{}.block_sparse_moe.experts.{x}.w3.weight",
+    "blk.{}.ffn_up_exps.weight|blk.{}.ffn_up.{x}.weight"};
+inline constexpr Name kExpertDown{
+    "layers.{}.mlp.experts.down_proj|layers.{}.mlp.experts.{x}.down_proj.weight|layers.{}.block_"
+    "sparse_moe.experts.{x}.w2.weight",
+    "blk.{}.ffn_down_exps.weight|blk.{}.ffn_down.{x}.weight"};
+// Gate and up of all experts in one tensor: rows of the gate first.
+inline constexpr Name kExpertGateUp{"layers.{}.mlp.experts.gate_up_proj",
+                                    "blk.{}.ffn_gate_up_exps.weight"};
+
 }  // namespace names
 }  // namespace rbee::nn

@@ -142,13 +142,14 @@ Weight checked(Loader& load, std::span<const float> inv_freq) {
   return load.constant(inv_freq);
 }
 
-YarnScaling read_yarn(const Checkpoint& checkpoint, int max_context) {
+YarnScaling read_yarn(const Checkpoint& checkpoint, const DecoderConfig& config) {
+  const int max_context = config.max_context;
   const int original = count(checkpoint, kOriginal, kMaxExtent, max_context);
   return {.factor = positive(checkpoint, kFactor, static_cast<double>(max_context) / original),
           .original = static_cast<double>(original),
           .beta_fast = positive(checkpoint, kBetaFast, 32.0),
           .beta_slow = positive(checkpoint, kBetaSlow, 1.0),
-          .truncate = checkpoint.boolean(kTruncate).value_or(true)};
+          .truncate = checkpoint.boolean(kTruncate).value_or(config.yarn_truncate)};
 }
 
 }  // namespace
@@ -233,7 +234,7 @@ Rope make_rope(Loader& load, const DecoderConfig& config, RopePairing pairing) {
   } else if (type == "llama3") {
     inv_freq = scaled(std::move(inv_freq), read_llama3(checkpoint, config.max_context));
   } else if (type == "yarn") {
-    const YarnScaling yarn = read_yarn(checkpoint, config.max_context);
+    const YarnScaling yarn = read_yarn(checkpoint, config);
     inv_freq = scaled(std::move(inv_freq), yarn, config.rope_theta);
     rope.scale = yarn_magnitude(checkpoint, yarn.factor);
   } else if (type != "default" && type != "none" && type != "dynamic") {

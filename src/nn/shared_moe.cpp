@@ -6,6 +6,7 @@
 
 #include "checkpoint/describe.hpp"
 #include "nn/config_values.hpp"
+#include "nn/moe.hpp"
 #include "nn/parts.hpp"
 
 namespace rbee::nn {
@@ -27,25 +28,6 @@ constexpr Key kNormalise{"norm_topk_prob|moe_renormalize", "expert_weights_norm"
 constexpr Key kGating{"scoring_func|moe_router_activation_func", ""};
 constexpr Key kGgufGating{"", "expert_gating_func"};
 
-constexpr Name kRouter{"layers.{}.mlp.gate.weight|layers.{}.block_sparse_moe.gate.weight",
-                       "blk.{}.ffn_gate_inp.weight"};
-constexpr Name kSelectionBias{
-    "layers.{}.mlp.gate.e_score_correction_bias|"
-    "layers.{}.block_sparse_moe.gate.e_score_correction_bias",
-    "blk.{}.exp_probs_b.bias|blk.{}.exp_probs_b"};
-constexpr Name kGate{
-    "layers.{}.mlp.experts.{x}.gate_proj.weight|"
-    "layers.{}.block_sparse_moe.experts.{x}.w1.weight",
-    "blk.{}.ffn_gate_exps.weight"};
-constexpr Name kUp{
-    "layers.{}.mlp.experts.{x}.up_proj.weight|"
-    "layers.{}.block_sparse_moe.experts.{x}.w3.weight",
-    "blk.{}.ffn_up_exps.weight"};
-constexpr Name kGateUp{"", "blk.{}.ffn_gate_up_exps.weight"};  // rows of the gate first
-constexpr Name kDown{
-    "layers.{}.mlp.experts.{x}.down_proj.weight|"
-    "layers.{}.block_sparse_moe.experts.{x}.w2.weight",
-    "blk.{}.ffn_down_exps.weight"};
 constexpr LinearName kSharedGate{{"layers.{}.mlp.shared_experts.gate_proj.weight|"
                                   "layers.{}.block_sparse_moe.shared_experts.gate_proj.weight",
                                   "blk.{}.ffn_gate_shexp.weight"},
@@ -125,30 +107,15 @@ SharedMoeConfig SharedMoeConfig::read(const Checkpoint& checkpoint, const MoeDef
 
 SharedMoe::SharedMoe(Loader& load, const DecoderConfig& config, const SharedMoeConfig& moe,
                      int layer)
-    : params_{.router = {load.f32_matrix(kRouter, moe.experts, config.hidden, layer)},
-              .selection_bias = load.maybe_vector(kSelectionBias, moe.experts, layer),
-              .routing = moe.routing,
-              .activation = config.activation} {
-  const int n = moe.experts, ffn = moe.ffn, hidden = config.hidden;
-  std::vector<Weight> gate, up;
-  if (load.has(kGateUp, layer)) {
-    gate = load.experts(kGateUp, n, ffn, hidden, layer, Stored::range(2 * ffn, 0));
-    up = load.experts(kGateUp, n, ffn, hidden, layer, Stored::range(2 * ffn, ffn));
-  } else {
-    gate = load.experts(kGate, n, ffn, hidden, layer);
-    up = load.experts(kUp, n, ffn, hidden, layer);
-  }
-  const std::vector<Weight> down = load.experts(kDown, n, hidden, ffn, layer);
-  for (std::size_t x = 0; x < gate.size(); ++x) {
-    params_.experts.push_back({{gate[x]}, {up[x]}, {down[x]}});
-  }
+    : params_(load_moe(load, config,
+                       {.experts = moe.experts, .ffn = moe.ffn, .routing = moe.routing}, layer)) {
   if (moe.shared_ffn == 0) return;
   const auto shared = [&](const LinearName& name, int rows, int cols) {
     return load_linear(load, name, rows, cols, layer, Bias::if_present);
   };
-  shared_.emplace(shared(kSharedGate, moe.shared_ffn, hidden),
-                  shared(kSharedUp, moe.shared_ffn, hidden),
-                  shared(kSharedDown, hidden, moe.shared_ffn), config.activation);
+  shared_.emplace(shared(kSharedGate, moe.shared_ffn, config.hidden),
+                  shared(kSharedUp, moe.shared_ffn, config.hidden),
+                  shared(kSharedDown, config.hidden, moe.shared_ffn), config.activation);
 }
 
 void SharedMoe::operator()(Ops& ops, const Tensor& residual, const Tensor& x) const {

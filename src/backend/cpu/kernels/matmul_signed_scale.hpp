@@ -25,12 +25,15 @@ struct SignedScale16 {
   template <int T>
   RBEE_MEMBER static void add_block(const std::byte* w, ActBlock<T> x, int part,
                                     Floats (&sums)[T]) {
-    const Floats d = load_scaled_halves<unit>(w + 2 * kLanes * part);
     const std::byte* columns = w + 32 + part * kPartBytes;
     const std::byte* bytes = w + 288;
     for (int s = 0; s < 8; s += 2, columns += 64) {
       Ints scales = load_ints(columns);
       for (int i = 0; i < 2; ++i) {
+        // Read again for each 32 values: a register less in use while they are multiplied.
+        const std::byte* head = w + 2 * kLanes * part;
+        hide(head);
+        const Floats d = load_scaled_halves<unit>(head);
         const Floats low = mul(d, to_floats(shift_right_signed<24>(shift_left<24>(scales))));
         const Floats high = mul(d, to_floats(shift_right_signed<24>(shift_left<16>(scales))));
         scales = shift_right<16>(scales);
