@@ -107,7 +107,7 @@ bool Sampler::counts_tokens() const noexcept {
 }
 
 void Sampler::observe(std::span<const std::int32_t> history) {
-  const int last_n = params_.repeat_last_n;
+  const int last_n = std::max(params_.repeat_last_n, 0);  // 0: all tokens
   for (const int n = static_cast<int>(history.size()); n_observed_ < n; ++n_observed_) {
     if (history[n_observed_] >= 0) {
       TokenCounts::Entry& entry = counts_.at(history[n_observed_]);
