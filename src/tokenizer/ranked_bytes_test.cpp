@@ -86,6 +86,7 @@ TEST(Tekken, BadFilesNameTheField) {
       Case{"/config/default_vocab_size", "8", "config.default_vocab_size"},
       Case{"/config/default_num_special_tokens", "1", "config.default_num_special_tokens"},
       Case{"/config/default_num_special_tokens", "1e9", "tekken JSON"},
+      Case{"/config/default_num_special_tokens", "16385", "2 to 16384"},
       Case{"/vocab/1/rank", "2", "vocab[1].rank"},
       Case{"/vocab/1/token_bytes", R"("Y")", "vocab[1].token_bytes"},
       Case{"/vocab/1", "{}", "tekken JSON"},

@@ -16,6 +16,7 @@ namespace {
 namespace ondemand = simdjson::ondemand;
 
 constexpr std::int64_t kMostTokens = 1 << 22;
+constexpr std::int64_t kMostSpecial = 1 << 14;  // a number in the file makes them; real ones: 1000
 
 // The special tokens of files from before they were written down (mistral-common, up to version 7).
 constexpr std::array<std::string_view, 20> kEarlySpecial = {"<unk>",
@@ -117,9 +118,9 @@ TekkenFile read_file(ondemand::document& json, const std::string& file) {
     tekken.special_names.assign(kEarlySpecial.begin(), kEarlySpecial.end());
   }
   if (tekken.special < static_cast<std::int64_t>(tekken.special_names.size()) ||
-      tekken.special > kMostTokens) {
+      tekken.special > kMostSpecial) {
     refuse(file, "config.default_num_special_tokens",
-           fmt::format("{} to {}", tekken.special_names.size(), kMostTokens),
+           fmt::format("{} to {}", tekken.special_names.size(), kMostSpecial),
            std::to_string(tekken.special));
   }
   const std::int64_t most = tekken.special + static_cast<std::int64_t>(tekken.tokens.size());
