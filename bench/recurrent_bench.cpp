@@ -1,7 +1,7 @@
 // Speed of the recurrent kernels, one thread, on each instruction set of the host, in shapes of
-// released models: nanoseconds a token of one layer, and GB/s of state read and written.
-//   decode:  one token of each head in turn, the state of a layer as cold as a layer leaves it.
-//   prefill: 64 tokens a call.
+// released models: microseconds a token of one layer, and GB/s of state read and written.
+//   decode:  one token of all heads in turn.
+//   prefill: 64 tokens of each head at once.
 // Usage: recurrent_bench [isa ...]. Best of many runs, which a busy machine disturbs least.
 #include <algorithm>
 #include <chrono>

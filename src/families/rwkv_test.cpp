@@ -186,6 +186,18 @@ TEST(Rwkv7, PackedFactorsAndModelsWithoutAGate) {
   EXPECT_GT(distance(logits_of_safetensors(ungated), expected), 1e-2F);
 }
 
+// num_attention_heads of the first files is the size of a head; fla may give the number of heads.
+TEST(Rwkv, HeadSizeOfFilesThatDoNotNameIt) {
+  for (const char* family : {"rwkv5", "rwkv6", "rwkv7"}) {
+    FixtureCopy copy(kFixtures / family);
+    const auto expected = logits_of_safetensors(copy);
+    copy.config.erase("head_size");
+    copy.config.erase("head_dim");
+    copy.config["num_attention_heads"] = 16;
+    EXPECT_EQ(logits_of_safetensors(copy), expected) << family;
+  }
+}
+
 TEST(Rwkv, RefusesBadValues) {
   for (const char* family : {"rwkv5", "rwkv6", "rwkv7"}) {
     FixtureCopy copy(kFixtures / family);

@@ -12,6 +12,9 @@ namespace rbee::nn {
 namespace {
 
 constexpr Key kHeadSize{"head_dim|head_size", "wkv.head_size"};
+// [heads, head size]
+constexpr Name kHeads{"rwkv.blocks.{}.attention.time_faaaa|blocks.{}.att.r_k|layers.{}.attn.r_k",
+                      "blk.{}.time_mix_first.weight"};
 constexpr Key kRescale{"", "rescale_every_n_layers"};
 
 constexpr NormName kEmbeddingNorm{
@@ -57,7 +60,11 @@ RwkvConfig RwkvConfig::read(const Loader& load) {
   const Checkpoint& checkpoint = load.checkpoint();
   RwkvConfig config{DecoderConfig::read_trunk(checkpoint, {.norm = NormKind::layer, .eps = 1e-5})};
   config.max_context = kRecurrentContext;
-  config.head_size = count(checkpoint, kHeadSize, kMaxHeadSize, 64);
+  // Files that do not name it may count heads under another's key; a tensor tells.
+  const auto heads = load.shape(kHeads, 0);
+  const bool told = heads.size() == 2 && heads[1] >= 1 && heads[1] <= kMaxHeadSize;
+  config.head_size =
+      count(checkpoint, kHeadSize, kMaxHeadSize, told ? static_cast<int>(heads[1]) : 64);
   if (config.hidden % config.head_size != 0) {
     bad_value(checkpoint, kHeadSize, fmt::format("a divisor of the width, {}", config.hidden),
               std::to_string(config.head_size));
