@@ -115,6 +115,7 @@ TEST(Encoding, SeveralThreadsAgree) {
   const std::string text = "Threads share the tokenizer and what it has learnt about tokens. ";
   const std::vector<TokenId> expected = tokenizer->encode(text);
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&] {
       for (int round = 0; round < 50; ++round) EXPECT_EQ(tokenizer->encode(text), expected);
@@ -131,7 +132,10 @@ TEST(BadTokenizerJson, NamesTheField) {
   };
   const std::string deep_sequence = [] {
     std::string text = R"({"type":"NFC"})";
-    for (int i = 0; i < 20; ++i) text = R"({"type":"Sequence","normalizers":[)" + text + "]}";
+    for (int i = 0; i < 20; ++i) {
+      text.insert(0, R"({"type":"Sequence","normalizers":[)");
+      text += "]}";
+    }
     return text;
   }();
   const std::vector<Case> cases = {

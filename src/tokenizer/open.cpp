@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "base/load_error.hpp"
 #include "checkpoint/gguf.hpp"
@@ -57,8 +56,8 @@ std::shared_ptr<const Tokenizer> open_kind(const Kind& kind, const fs::path& dir
 std::shared_ptr<const Tokenizer> open_directory(const fs::path& directory) {
   const Kind* kind = kind_in(directory);
   if (kind == nullptr) {
-    std::vector<std::string_view> names;
-    for (const Kind& one : kKinds) names.push_back(one.file);
+    std::array<std::string_view, kKinds.size()> names;
+    std::ranges::transform(kKinds, names.begin(), &Kind::file);
     throw LoadError(directory.string(), "tokenizer",
                     fmt::format("one of the files {}", fmt::join(names, ", ")), "none");
   }
