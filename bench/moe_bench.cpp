@@ -50,7 +50,7 @@ Weight pack_quantised(Backend& backend, int rows, int cols) {
 
 class Bench {
  public:
-  explicit Bench(int threads) : backend_({.threads = threads}) {
+  explicit Bench(int threads) : backend_({threads, "", KvType::automatic}) {
     const auto table = random_values(std::size_t{kTokens} * kHidden, 2);
     table_ =
         backend_.pack({std::as_bytes(std::span(table)), DType::f32, kTokens, kHidden, "table"});
@@ -152,7 +152,8 @@ class Bench {
 
 void run(int threads) {
   Bench bench(threads);
-  const double limit = read_bandwidth_gb_s(threads);
+  ReadBandwidth bandwidth(threads, static_cast<std::size_t>(kExperts * bench.expert_bytes()));
+  const double limit = bandwidth.measure();
   std::printf("reading memory: %.1f GB/s with %d threads\n", limit, threads);
   for (const int tokens : {1, 4, 8, 32, 128, 512}) {
     const double moe = bench.seconds(tokens, false), dense = bench.seconds(tokens, true);
