@@ -13,6 +13,7 @@
 #include "checkpoint/checkpoint.hpp"
 #include "checkpoint/dequantize.hpp"
 #include "checkpoint/gguf.hpp"
+#include "checkpoint/tensor_data.hpp"
 #include "checkpoint/testing/gguf_image.hpp"
 #include "checkpoint/testing/safetensors_image.hpp"
 #include "checkpoint/testing/temp_folder.hpp"
@@ -34,8 +35,10 @@ struct FixtureCopy {
   explicit FixtureCopy(const std::filesystem::path& path) {
     const auto checkpoint = Checkpoint::open(path);
     for (const TensorInfo& tensor : checkpoint->tensors()) {
-      std::vector<float> values(tensor.bytes.size() / info(tensor.type).block_bytes);
-      dequantize_row(tensor.type, tensor.bytes, values);
+      std::size_t count = 1;
+      for (const std::int64_t side : tensor.shape) count *= static_cast<std::size_t>(side);
+      std::vector<float> values(count);
+      dequantize_row(tensor.type, TensorData(tensor).bytes(), values);
       tensors[tensor.name] = {tensor.shape, std::move(values)};
     }
     if (checkpoint->config() != nullptr) config = *checkpoint->config();
