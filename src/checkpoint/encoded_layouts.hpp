@@ -188,8 +188,8 @@ struct ByteSource {
 class Codebook4Matrix final : public EncodedMatrix {
  public:
   Codebook4Matrix(std::span<const std::byte> codes, std::vector<float> scales, std::size_t run,
-                  DType type, std::size_t cols)
-      : codes_(codes), scales_(std::move(scales)), run_(run), type_(type), cols_(cols) {}
+                  std::size_t cols)
+      : codes_(codes), scales_(std::move(scales)), run_(run), cols_(cols) {}
 
   void rows(std::int64_t begin, std::int64_t n, std::span<std::byte> out) const override {
     std::byte* at = out.data();
@@ -214,7 +214,6 @@ class Codebook4Matrix final : public EncodedMatrix {
   std::span<const std::byte> codes_;
   std::vector<float> scales_;
   std::size_t run_;
-  DType type_;
   std::size_t cols_;
 };
 

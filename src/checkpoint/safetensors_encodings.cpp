@@ -416,7 +416,7 @@ class Decoder {
     std::vector<float> scales = run_scales(tensor, json, ceil_div(shape[0] * shape[1], run));
     const DType type = nf4 ? DType::nf4 : DType::fp4;
     add(tensor, name, type, shape,
-        std::make_shared<Codebook4Matrix>(tensor.bytes, std::move(scales), size(run), type,
+        std::make_shared<Codebook4Matrix>(tensor.bytes, std::move(scales), size(run),
                                           size(shape[1])));
   }
 
