@@ -120,9 +120,32 @@ TEST(EngineRecurrent, PreemptedSequencesComputeTheirStateAgain) {
 INSTANTIATE_TEST_SUITE_P(
     Kinds, EngineModel,
     ::testing::Combine(::testing::Values("llama3", "smollm", "mistral", "deepseek_v2_lite",
-                                         "deepseek_v3", "mamba", "mamba2", "rwkv6", "rwkv7"),
+                                         "deepseek_v3", "kimi_linear", "mamba", "mamba2", "rwkv6",
+                                         "rwkv7"),
                        ::testing::Values("ref", "cpu")),
     [](const auto& kind) { return std::get<0>(kind.param) + "_" + std::get<1>(kind.param); });
+
+// A model that can do no more than so many positions.
+class Limited : public Model {
+ public:
+  Limited(const Model& model, int limit) : model_(model), info_(model.info()) {
+    info_.context_limit = limit;
+  }
+  const ModelInfo& info() const override { return info_; }
+  Tensor forward(Ops& ops, const Batch& batch) const override { return model_.forward(ops, batch); }
+
+ private:
+  const Model& model_;
+  ModelInfo info_;
+};
+
+TEST(EngineLimit, RefusesAContextTheModelCannotDo) {
+  const LoadedModel loaded = load("smollm", "ref");
+  const Limited limited(*loaded.model, 64);
+  EXPECT_NO_THROW(Engine(*loaded.backend, limited, {.max_context = 64, .max_sequences = 1}));
+  EXPECT_THROW(Engine(*loaded.backend, limited, {.max_context = 65, .max_sequences = 1}),
+               BackendError);
+}
 
 }  // namespace
 }  // namespace rbee

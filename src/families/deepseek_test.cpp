@@ -65,31 +65,32 @@ std::string error_of(const std::filesystem::path& path) {
 
 // The GGUF fixture with the metadata and the one tensor of both products that files had until 2025;
 // the matrix is taken from the safetensors fixture, whose layout it shares.
-std::filesystem::path write_legacy(const TempFolder& folder) {
+GgufImage legacy_image(const std::string& architecture) {
   const auto hf = Checkpoint::open(kFixtures / "deepseek_v2_lite");
   const auto gguf = Checkpoint::open(kFixtures / "deepseek_v2_lite" / "model.gguf");
   const auto integer = [&](const char* key) { return *gguf->integer(Key{"", key}); };
   GgufImage image;
-  image.set("general.architecture", "deepseek2");
+  const std::string prefix = architecture + ".";
+  image.set("general.architecture", architecture.c_str());
   for (const char* key :
        {"block_count", "context_length", "embedding_length", "feed_forward_length",
         "attention.head_count", "attention.kv_lora_rank", "rope.dimension_count", "expert_count",
         "expert_used_count", "expert_shared_count", "expert_feed_forward_length",
         "leading_dense_block_count", "rope.scaling.original_context_length"}) {
-    image.set(std::string("deepseek2.") + key, static_cast<std::uint32_t>(integer(key)));
+    image.set(prefix + key, static_cast<std::uint32_t>(integer(key)));
   }
   for (const char* key : {"attention.layer_norm_rms_epsilon", "rope.freq_base",
                           "rope.scaling.factor", "rope.scaling.yarn_log_multiplier"}) {
-    image.set(std::string("deepseek2.") + key, static_cast<float>(*gguf->real(Key{"", key})));
+    image.set(prefix + key, static_cast<float>(*gguf->real(Key{"", key})));
   }
-  image.set("deepseek2.rope.scaling.type", "yarn");
+  image.set(prefix + "rope.scaling.type", "yarn");
   const auto mla = [&](const char* key) {
     return static_cast<std::uint32_t>(integer((std::string(key) + "_mla").c_str()));
   };
-  image.set("deepseek2.attention.head_count_kv",
+  image.set(prefix + "attention.head_count_kv",
             static_cast<std::uint32_t>(integer("attention.head_count")));
-  image.set("deepseek2.attention.key_length", mla("attention.key_length"));
-  image.set("deepseek2.attention.value_length", mla("attention.value_length"));
+  image.set(prefix + "attention.key_length", mla("attention.key_length"));
+  image.set(prefix + "attention.value_length", mla("attention.value_length"));
   for (const TensorInfo& tensor : gguf->tensors()) {
     if (tensor.name.find("attn_v_b") != std::string::npos) continue;
     if (const auto at = tensor.name.find("attn_k_b"); at != std::string::npos) {
@@ -101,12 +102,28 @@ std::filesystem::path write_legacy(const TempFolder& folder) {
     }
     image.add_tensor(tensor.name, tensor.type, tensor.shape, text_of(tensor.bytes));
   }
-  return folder.write("legacy.gguf", image.bytes());
+  return image;
 }
 
 TEST(DeepSeek, ReadsFilesFromBeforeTheLatentWasCached) {
   const TempFolder folder;
-  EXPECT_EQ(run(write_legacy(folder)), run(kFixtures / "deepseek_v2_lite" / "model.gguf"));
+  const auto path = folder.write("legacy.gguf", legacy_image("deepseek2").bytes());
+  EXPECT_EQ(run(path), run(kFixtures / "deepseek_v2_lite" / "model.gguf"));
+}
+
+// GGUF counts the layer that predicts a further token as a block, and has the limit in its own key.
+TEST(DeepSeek, ReadsGgufOfV32) {
+  GgufImage image = legacy_image("deepseek32");
+  image.entry("deepseek32.block_count").value = testing::raw(std::uint32_t{4});
+  image.set("deepseek32.nextn_predict_layers", std::uint32_t{1});
+  image.set("deepseek32.attention.indexer.top_k", std::uint32_t{64});
+  const std::vector<float> values{1, 2};
+  image.add_tensor("blk.0.indexer.proj.weight", {2}, values);
+  image.add_tensor("blk.3.nextn.enorm.weight", {2}, values);
+  const TempFolder folder;
+  const auto path = folder.write("v32.gguf", image.bytes());
+  EXPECT_EQ(run(path), run(kFixtures / "deepseek_v2_lite" / "model.gguf"));
+  EXPECT_EQ(load(path)->model->info().context_limit, 64);
 }
 
 TEST(DeepSeek, KeepsOneRowOfLatentsForEachToken) {

@@ -17,6 +17,7 @@ constexpr int kMaxHeads = 1 << 14;
 constexpr int kMaxHeadDim = 1 << 12;
 
 constexpr Key kLayers{"num_hidden_layers|n_layer|n_layers|num_layers", "block_count"};
+constexpr Key kExtraLayers{"", "nextn_predict_layers"};
 constexpr Key kHidden{"hidden_size|n_embd|d_model|dim", "embedding_length"};
 constexpr Key kFfn{"intermediate_size|n_inner|ffn_hidden_size|ffn_dim|hidden_dim",
                    "feed_forward_length"};
@@ -44,6 +45,17 @@ constexpr Key kActivation{"hidden_activation|hidden_act|activation_function|acti
 std::optional<int> fallback(const Checkpoint& checkpoint, int value) {
   const bool absent = value == 0 || checkpoint.format() == Format::gguf;
   return absent ? std::nullopt : std::optional(value);
+}
+
+// GGUF counts the layers that predict further tokens as blocks; they are left out here.
+int read_layers(const Checkpoint& checkpoint) {
+  const int blocks = count(checkpoint, kLayers, kMaxLayers);
+  const std::int64_t extra = checkpoint.integer(kExtraLayers).value_or(0);
+  if (extra < 0 || extra >= blocks) {
+    bad_value(checkpoint, kExtraLayers, fmt::format("fewer than the {} blocks", blocks),
+              std::to_string(extra));
+  }
+  return blocks - static_cast<int>(extra);
 }
 
 int read_vocab(const Checkpoint& checkpoint, const DecoderDefaults& defaults) {
@@ -139,7 +151,7 @@ void read_heads(const Checkpoint& checkpoint, const DecoderDefaults& defaults,
 DecoderConfig DecoderConfig::read_trunk(const Checkpoint& checkpoint,
                                         const DecoderDefaults& defaults) {
   DecoderConfig config;
-  config.layers = count(checkpoint, kLayers, kMaxLayers);
+  config.layers = read_layers(checkpoint);
   config.hidden = count(checkpoint, kHidden, kMaxExtent);
   config.vocab = read_vocab(checkpoint, defaults);
   config.norm = defaults.norm;
