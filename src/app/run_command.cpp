@@ -1,13 +1,19 @@
 // run: chat in the terminal.
 #include <editline/readline.h>
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <atomic>
+#include <cerrno>
+#include <clocale>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cwchar>
 #include <filesystem>
 #include <iostream>
 #include <iterator>
@@ -49,10 +55,45 @@ struct RunOptions {
   bool json = false;
 };
 
-// Set by Ctrl-C while an answer streams. A signal handler can reach nothing else.
+// What Ctrl-C leaves behind; a signal handler can reach nothing else. The pipe wakes a wait for
+// the next key: a flag alone would be missed when the signal comes just before that wait.
 std::atomic<bool> g_interrupted{false};
+std::array<int, 2> g_interrupt_pipe{-1, -1};
 
-void on_interrupt(int) { g_interrupted.store(true); }
+void on_interrupt(int) {
+  const int error = errno;
+  g_interrupted.store(true);
+  if (g_interrupt_pipe[1] >= 0) {
+    [[maybe_unused]] const auto written = ::write(g_interrupt_pipe[1], "", 1);
+  }
+  errno = error;
+}
+
+void drain_interrupts() {
+  std::array<char, 64> bytes;
+  while (::read(g_interrupt_pipe[0], bytes.data(), bytes.size()) > 0) {
+  }
+}
+
+// The line editor's source of characters: the next one typed, or -1, which ends the line, at
+// Ctrl-C and at the end of the input.
+int next_character(std::FILE*) {
+  std::mbstate_t state{};
+  while (true) {
+    std::array<pollfd, 2> sources{pollfd{STDIN_FILENO, POLLIN, 0},
+                                  pollfd{g_interrupt_pipe[0], POLLIN, 0}};
+    if (::poll(sources.data(), sources.size(), -1) < 0 && errno != EINTR) return -1;
+    if (g_interrupted) return -1;
+    if (sources[0].revents == 0) continue;
+    char byte = 0;
+    if (::read(STDIN_FILENO, &byte, 1) <= 0) return -1;
+    wchar_t character = 0;
+    const std::size_t taken = std::mbrtowc(&character, &byte, 1, &state);
+    if (taken == static_cast<std::size_t>(-2)) continue;  // the first bytes of a character
+    if (taken != static_cast<std::size_t>(-1)) return static_cast<int>(character);
+    state = {};  // no character of this locale: dropped
+  }
+}
 
 struct Answer {
   std::string text;
@@ -166,12 +207,17 @@ std::filesystem::path history_file() {
 
 int converse(Chat& chat) {
   const std::string history = history_file().string();
+  std::setlocale(LC_CTYPE, "");  // what is typed is in the terminal's encoding
+  if (::pipe2(g_interrupt_pipe.data(), O_NONBLOCK | O_CLOEXEC) != 0)
+    throw std::runtime_error("no pipe for Ctrl-C");
+  rl_getc_function = next_character;  // taken over by the first call of the line editor
   using_history();
   stifle_history(1000);
   read_history(history.c_str());
   fmt::print(stderr, "Ctrl-C stops an answer; /clear starts anew; /bye or Ctrl-D ends.\n");
   std::signal(SIGINT, on_interrupt);
   while (true) {
+    drain_interrupts();
     g_interrupted = false;
     const std::unique_ptr<char, decltype(&std::free)> line(readline(">>> "), &std::free);
     if (line == nullptr) {
