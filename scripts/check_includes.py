@@ -5,7 +5,7 @@ import re
 import sys
 
 LAYERS = [
-    "base", "core", "checkpoint", "tokenizer", "chat", "backend", "backend/ref", "backend/cpu", "backend/cuda",
+    "base", "core", "checkpoint", "quantize", "tokenizer", "chat", "backend", "backend/ref", "backend/cpu", "backend/cuda",
     "model", "nn", "families", "state", "sampling", "engine", "server", "app",
 ]
 # Kernel objects must share no inline function with other code (see docs/architecture.md).

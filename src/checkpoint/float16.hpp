@@ -1,4 +1,4 @@
-// The two 16-bit number formats, to float; both conversions are exact.
+// The two 16-bit number formats: to float, which is exact, and from it.
 #pragma once
 #include <bit>
 #include <cstdint>
@@ -7,6 +7,13 @@ namespace rbee {
 
 inline float bf16_to_float(std::uint16_t bits) noexcept {
   return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+}
+
+// Rounded to nearest even.
+inline std::uint16_t float_to_bf16(float value) noexcept {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<std::uint16_t>(bits >> 16 | 0x40u);
+  return static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
 // IEEE 754 binary16, subnormals, infinities and NaN included.

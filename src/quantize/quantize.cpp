@@ -1,0 +1,98 @@
+#include "quantize/quantize.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+#include <numeric>
+#include <vector>
+
+#include "checkpoint/float16.hpp"
+#include "quantize/small_blocks.hpp"
+
+namespace rbee {
+namespace {
+
+// Weights of the columns. None is zero: a column that no input ever reached may yet meet one.
+std::vector<float> column_weights(std::span<const float> importance, std::size_t cols) {
+  constexpr float kLeast = 1e-4F;  // of the mean
+  std::vector<float> weights(cols, 1.0F);
+  if (importance.empty()) return weights;
+  const double sum = std::accumulate(importance.begin(), importance.end(), 0.0);
+  if (!(sum > 0)) return weights;
+  // Only proportions count: their mean becomes 1, so that no sum of products leaves f32.
+  const double unit = static_cast<double>(cols) / sum;
+  for (std::size_t i = 0; i < cols; ++i) {
+    weights[i] = std::max(static_cast<float>(importance[i] * unit), kLeast);
+  }
+  return weights;
+}
+
+template <class Block>
+void encode_rows(DType type, std::span<const float> values, std::span<const float> weights,
+                 std::span<std::byte> out) {
+  const auto elements = static_cast<std::size_t>(info(type).block);
+  for (std::size_t i = 0; i < values.size() / elements; ++i) {
+    Block block;
+    const std::size_t first = i * elements;
+    encode(values.data() + first, weights.data() + first % weights.size(), block);
+    std::memcpy(out.data() + i * sizeof block, &block, sizeof block);
+  }
+}
+
+template <class Convert>
+void convert16(std::span<const float> values, std::span<std::byte> out, Convert convert) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const std::uint16_t bits = convert(values[i]);
+    std::memcpy(out.data() + i * sizeof bits, &bits, sizeof bits);
+  }
+}
+
+using Encoder = void (*)(DType, std::span<const float>, std::span<const float>,
+                         std::span<std::byte>);
+
+// Nullptr: plain numbers, and types that cannot be written.
+Encoder encoder(DType type) noexcept {
+  switch (type) {
+    case DType::q4_0:
+      return encode_rows<BlockQ40>;
+    case DType::q4_1:
+      return encode_rows<BlockQ41>;
+    case DType::q5_0:
+      return encode_rows<BlockQ50>;
+    case DType::q5_1:
+      return encode_rows<BlockQ51>;
+    case DType::q8_0:
+      return encode_rows<BlockQ80>;
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace
+
+bool can_quantize(DType type) noexcept {
+  return type == DType::f32 || type == DType::f16 || type == DType::bf16 ||
+         encoder(type) != nullptr;
+}
+
+void quantize_rows(DType type, std::span<const float> values, std::size_t cols,
+                   std::span<const float> importance, std::span<std::byte> out) {
+  assert(can_quantize(type));
+  assert(importance.empty() || importance.size() == cols);
+  if (values.empty()) return;
+  assert(cols % static_cast<std::size_t>(info(type).block) == 0 && values.size() % cols == 0);
+  assert(out.size() == values.size() / cols * row_bytes(type, cols));
+  switch (type) {
+    case DType::f32:
+      std::memcpy(out.data(), values.data(), values.size_bytes());
+      return;
+    case DType::f16:
+      return convert16(values, out, float_to_f16);
+    case DType::bf16:
+      return convert16(values, out, float_to_bf16);
+    default:
+      encoder(type)(type, values, column_weights(importance, cols), out);
+  }
+}
+
+}  // namespace rbee
