@@ -1,6 +1,7 @@
 #include "fixture.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -20,6 +21,7 @@ const std::filesystem::path kFixtures = std::filesystem::path(RBEE_TEST_DATA) / 
 
 // Folders in order of their names, so that tests keep theirs.
 std::vector<std::filesystem::path> folders() {
+  if (const char* only = std::getenv("RBEE_FIXTURE"); only != nullptr) return {kFixtures / only};
   std::vector<std::filesystem::path> all;
   for (const auto& entry : std::filesystem::directory_iterator(kFixtures)) {
     if (entry.is_directory()) all.push_back(entry.path());

@@ -44,7 +44,7 @@ struct Fixture {
 };
 
 // Every folder of tests/data/fixtures in both formats, and all quantised variants: a new folder is
-// tested without a line here.
+// tested without a line here. RBEE_FIXTURE in the environment names the only folder to take.
 const std::vector<Fixture>& fixtures();
 
 struct Device {
