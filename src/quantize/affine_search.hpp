@@ -64,7 +64,7 @@ float affine_error(const float* x, const float* w, ScaleAndOffset at) {
 // d >= 0 and m with the smallest error that was found; with `below`, m <= 0.
 template <int n, int max_code>
 ScaleAndOffset best_affine(const float* x, const float* w, bool below) {
-  constexpr int kTrials = 9, kTurns = 4;
+  constexpr int kTrials = 9, kTurns = 8;
   auto [low, high] = std::minmax_element(x, x + n);
   const float least = below ? std::min(*low, 0.0F) : *low;
   const float unit = inverse_or_zero(*high - least);

@@ -7,7 +7,10 @@
 #include <vector>
 
 #include "checkpoint/float16.hpp"
+#include "quantize/few_level_blocks.hpp"
+#include "quantize/k_blocks.hpp"
 #include "quantize/small_blocks.hpp"
+#include "quantize/table_blocks.hpp"
 
 namespace rbee {
 namespace {
@@ -27,16 +30,32 @@ std::vector<float> column_weights(std::span<const float> importance, std::size_t
   return weights;
 }
 
-template <class Block>
-void encode_rows(DType type, std::span<const float> values, std::span<const float> weights,
-                 std::span<std::byte> out) {
+template <class Block, class Encode>
+void encode_blocks(DType type, std::span<const float> values, std::span<const float> weights,
+                   std::span<std::byte> out, Encode encode_one) {
   const auto elements = static_cast<std::size_t>(info(type).block);
   for (std::size_t i = 0; i < values.size() / elements; ++i) {
     Block block;
     const std::size_t first = i * elements;
-    encode(values.data() + first, weights.data() + first % weights.size(), block);
+    encode_one(values.data() + first, weights.data() + first % weights.size(), block);
     std::memcpy(out.data() + i * sizeof block, &block, sizeof block);
   }
+}
+
+template <class Block>
+void encode_rows(DType type, std::span<const float> values, std::span<const float> weights,
+                 std::span<std::byte> out) {
+  encode_blocks<Block>(type, values, weights, out,
+                       [](const float* x, const float* w, Block& block) { encode(x, w, block); });
+}
+
+template <class Block>
+void encode_table_rows(DType type, std::span<const float> values, std::span<const float> weights,
+                       std::span<std::byte> out) {
+  const TableLevels levels(codebook(type));
+  encode_blocks<Block>(
+      type, values, weights, out,
+      [&levels](const float* x, const float* w, Block& block) { encode(x, w, levels, block); });
 }
 
 template <class Convert>
@@ -63,6 +82,32 @@ Encoder encoder(DType type) noexcept {
       return encode_rows<BlockQ51>;
     case DType::q8_0:
       return encode_rows<BlockQ80>;
+    case DType::q2_k:
+      return encode_rows<BlockQ2K>;
+    case DType::q3_k:
+      return encode_rows<BlockQ3K>;
+    case DType::q4_k:
+      return encode_rows<BlockQ4K>;
+    case DType::q5_k:
+      return encode_rows<BlockQ5K>;
+    case DType::q6_k:
+      return encode_rows<BlockQ6K>;
+    case DType::mxfp4:
+      return encode_table_rows<BlockMxfp4>;
+    case DType::nvfp4:
+      return encode_table_rows<BlockNvfp4>;
+    case DType::iq4_nl:
+      return encode_table_rows<BlockIq4Nl>;
+    case DType::iq4_xs:
+      return encode_table_rows<BlockIq4Xs>;
+    case DType::tq1_0:
+      return encode_rows<BlockTq10>;
+    case DType::tq2_0:
+      return encode_rows<BlockTq20>;
+    case DType::q1_0:
+      return encode_rows<BlockQ10>;
+    case DType::q2_0:
+      return encode_rows<BlockQ20>;
     default:
       return nullptr;
   }
