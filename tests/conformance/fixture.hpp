@@ -55,10 +55,15 @@ struct Device {
 
 // A sanitizer makes everything many times slower: then one chunk size and the best instruction set
 // have to do here. The kernels' own tests run all of them.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef __SANITIZE_THREAD__
+inline constexpr bool kThreadSanitized = true;
+#else
+inline constexpr bool kThreadSanitized = false;
+#endif
+#ifdef __SANITIZE_ADDRESS__
 inline constexpr bool kSanitized = true;
 #else
-inline constexpr bool kSanitized = false;
+inline constexpr bool kSanitized = kThreadSanitized;
 #endif
 
 // The reference backend, and the CPU backend with each instruction set this machine has.
