@@ -21,9 +21,9 @@ function(rbee_module name)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE rbee_${name} ${ARG_TEST_DEPENDS} GTest::gmock GTest::gtest_main)
     target_compile_definitions(${name}_test PRIVATE RBEE_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data")
-    # Half of a test's compile time is the test framework and optimising what runs once.
+    # Most of a test's compile time is the test framework, and optimising what runs once.
     target_precompile_headers(${name}_test PRIVATE <gmock/gmock.h> <gtest/gtest.h>)
-    target_compile_options(${name}_test PRIVATE $<$<CONFIG:Release>:-O1>)
+    target_compile_options(${name}_test PRIVATE $<$<CONFIG:Release>:-O0>)
     set(label unit)
     if(ARG_THREADS)
       set(label unit-threads)  # one word that both -L unit and -L threads match: a list does not get through
