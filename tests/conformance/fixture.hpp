@@ -75,9 +75,11 @@ inline std::vector<int> chunk_sizes() { return kSanitized ? std::vector{3} : std
 // What the golden allows on a device.
 float tolerance(const Golden& golden, const Fixture& fixture, const Device& device);
 
-// The same for any position but the last, which alone was measured. Where activations are rounded,
-// a router may send a token to another of two experts it scores nearly the same.
-float tolerance_within(const Golden& golden, const Fixture& fixture, const Device& device);
+// How many positions but the last, which alone was measured for the tolerance, may be outside of
+// it. Where activations are rounded, a router may send a token to the other of two experts it
+// scores nearly the same: in qwen2_moe, position 6, the second and third expert of layer 1 have
+// 0.7119 and 0.7107.
+int may_tip(const Golden& golden, const Fixture& fixture, const Device& device);
 
 // A model on a device, with some pages to run it.
 struct Running {

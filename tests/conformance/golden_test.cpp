@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 #include <tuple>
 
 #include "fixture.hpp"
@@ -21,7 +22,7 @@ class GoldenTest : public ::testing::TestWithParam<std::tuple<Fixture, Device, i
   const int chunk_ = std::get<2>(GetParam());
   const Golden golden_ = Golden::read(fixture_.golden);
   const float tolerance_ = tolerance(golden_, fixture_, device_);
-  const float within_ = tolerance_within(golden_, fixture_, device_);
+  const int may_tip_ = may_tip(golden_, fixture_, device_);
 };
 
 float worst_distance(const std::vector<float>& a, const std::vector<float>& b) {
@@ -41,12 +42,20 @@ TEST_P(GoldenTest, PromptLogits) {
   const float worst = worst_distance(logits.back(), golden_.last_logits);
   RecordProperty("worst", std::to_string(worst));
   EXPECT_LE(worst, tolerance_);
+  std::string outside;
+  int count = 0;
   for (std::size_t t = 0; t < logits.size(); ++t) {
-    for (std::size_t i = 0; i < golden_.top[t].ids.size(); ++i) {
-      const auto id = static_cast<std::size_t>(golden_.top[t].ids[i]);
-      EXPECT_NEAR(logits[t][id], golden_.top[t].logits[i], within_) << "position " << t;
+    const Golden::Top& top = golden_.top[t];
+    for (std::size_t i = 0; i < top.ids.size(); ++i) {
+      const float distance =
+          std::fabs(logits[t][static_cast<std::size_t>(top.ids[i])] - top.logits[i]);
+      if (distance <= tolerance_) continue;  // not so for a NaN
+      outside += " position " + std::to_string(t) + ": " + std::to_string(distance);
+      ++count;
+      break;
     }
   }
+  EXPECT_LE(count, may_tip_) << outside << ", allowed " << tolerance_;
 }
 
 // Decodes with the cache, following the golden tokens, so that a step with a tie does not decide
@@ -55,7 +64,7 @@ TEST_P(GoldenTest, GreedyTokens) {
   Running run(fixture_.model, device_, golden_.length());
   Stepper::Sequence sequence;
   std::vector<float> last = run.stepper->feed(sequence, golden_.prompt, chunk_).back();
-  int compared = 0;
+  int compared = 0, outside = 0;
   for (std::size_t i = 0; i < golden_.greedy.size(); ++i) {
     const std::int32_t expected = golden_.greedy[i];
     const auto best =
@@ -64,12 +73,13 @@ TEST_P(GoldenTest, GreedyTokens) {
       EXPECT_EQ(best, expected) << "step " << i;
       ++compared;
     }
-    EXPECT_NEAR(last[static_cast<std::size_t>(expected)], golden_.top_logits[i], within_)
-        << "step " << i;
+    const float found = last[static_cast<std::size_t>(expected)];
+    if (!(std::fabs(found - golden_.top_logits[i]) <= tolerance_)) ++outside;
     last = run.stepper->feed(sequence, {&expected, 1}).back();
   }
   RecordProperty("compared", compared);
   EXPECT_GT(compared, 0);
+  EXPECT_LE(outside, may_tip_) << "allowed " << tolerance_;
 }
 
 std::string test_name(const ::testing::TestParamInfo<GoldenTest::ParamType>& info) {
