@@ -142,13 +142,17 @@ constexpr int kPages = 16;
 
 }  // namespace
 
-Running::Running(const std::filesystem::path& path, const Device& device, int context)
-    : backend(make_backend(device.device, device.options)) {
+std::unique_ptr<Model> load(const std::filesystem::path& path, Backend& backend, int context) {
   const auto checkpoint = Checkpoint::open(path);
-  Loader loader(*checkpoint, backend.get(), context);
-  model = find_family(*checkpoint, all_families()).build(loader);
+  Loader loader(*checkpoint, &backend, context);
+  auto model = find_family(*checkpoint, all_families()).build(loader);
   loader.check_all_used();
-  stepper = std::make_unique<testing::Stepper>(*backend, *model, kPages);
+  return model;
 }
+
+Running::Running(const std::filesystem::path& path, const Device& device, int context)
+    : backend(make_backend(device.device, device.options)),
+      model(load(path, *backend, context)),
+      stepper(std::make_unique<testing::Stepper>(*backend, *model, kPages)) {}
 
 }  // namespace rbee::conformance

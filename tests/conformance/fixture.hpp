@@ -81,13 +81,16 @@ float tolerance(const Golden& golden, const Fixture& fixture, const Device& devi
 // 0.7119 and 0.7107.
 int may_tip(const Golden& golden, const Fixture& fixture, const Device& device);
 
+// The model at path with its weights in the backend. context: tokens of the longest sequence; 0: as
+// many as it was made for.
+std::unique_ptr<Model> load(const std::filesystem::path& path, Backend& backend, int context = 0);
+
 // A model on a device, with some pages to run it.
 struct Running {
   std::unique_ptr<Backend> backend;
   std::unique_ptr<Model> model;
   std::unique_ptr<testing::Stepper> stepper;
 
-  // context: tokens of the longest sequence; 0: as many as the model was made for.
   Running(const std::filesystem::path& path, const Device& device, int context = 0);
 };
 

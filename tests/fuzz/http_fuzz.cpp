@@ -34,14 +34,18 @@ rbee::Service& service() {
   return instance;
 }
 
-void route(const Parser& parser) {
+// Whether the request's body would be read.
+bool route(const Parser& parser) {
   rbee::HttpRequest request;
-  if (!rbee::read_head(parser.get(), request).empty()) return;
+  if (!rbee::read_head(parser.get(), request).empty()) return false;
   std::optional<std::uint64_t> length;
   if (const auto announced = parser.content_length()) length = *announced;
   const rbee::Routed routed = rbee::route_request(service(), request, length);
   require((routed.route == nullptr) == routed.rejected.has_value());
   if (routed.rejected) require(routed.rejected->status >= 204 && routed.rejected->status < 600);
+  if (routed.rejected) return false;
+  require(length.value_or(0) <= rbee::body_limit(service(), *routed.route));
+  return length.value_or(0) <= kBodyLimit;
 }
 
 // Parses one request from the front of the bytes. False when there is no whole one.
@@ -59,7 +63,7 @@ bool take_request(std::string_view& bytes, std::size_t piece) {
     bytes.remove_prefix(n);
     if (parser.is_header_done() && !routed) {
       routed = true;
-      route(parser);
+      if (!route(parser)) return false;
       parser.body_limit(kBodyLimit);
     }
     if (error && error != http::error::need_more) return false;
