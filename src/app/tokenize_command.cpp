@@ -31,15 +31,20 @@ std::vector<TokenId> parse_ids(const std::string& text) {
   throw UsageError("expected a JSON array of token ids");
 }
 
+// As the library that the files are of does it.
+std::vector<TokenId> encode(const Tokenizer& tokenizer, const TokenizeOptions& options,
+                            std::string_view text) {
+  return tokenizer.encode(text, {.add_special = !options.no_special,
+                                 .parse_special = tokenizer.finds_special_in_text()});
+}
+
 // One text or one list of ids in, the other out, both as JSON.
 std::string convert(const Tokenizer& tokenizer, const TokenizeOptions& options,
                     const std::string& line) {
   if (options.decode) return dump_json(Json(tokenizer.decode(parse_ids(line), options.no_special)));
   const Json json = parse_json(line);
   if (!json.is_string()) throw UsageError("expected a JSON string");
-  const auto ids =
-      tokenizer.encode(json.get_ref<const std::string&>(), {.add_special = !options.no_special});
-  return dump_json(Json(ids));
+  return dump_json(Json(encode(tokenizer, options, json.get_ref<const std::string&>())));
 }
 
 int run_lines(const Tokenizer& tokenizer, const TokenizeOptions& options) {
@@ -64,8 +69,7 @@ int run_tokenize(const TokenizeOptions& options) {
   if (options.decode) {
     std::cout << tokenizer->decode(parse_ids(input), options.no_special);
   } else {
-    std::cout << dump_json(Json(tokenizer->encode(input, {.add_special = !options.no_special})))
-              << '\n';
+    std::cout << dump_json(Json(encode(*tokenizer, options, input))) << '\n';
   }
   return 0;
 }

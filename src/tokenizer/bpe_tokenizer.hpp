@@ -31,6 +31,7 @@ struct TokenizerParts {
   PreTokenizer pre_tokenizer;
   PieceModel model;
   Decoder decoder;
+  bool finds_special_in_text = true;
   Framing framing;         // with add_special
   Framing config_framing;  // with add_special and follow_config
   std::optional<TokenId> bos;
@@ -50,6 +51,7 @@ class BpeTokenizer final : public Tokenizer {
   std::string token_bytes(TokenId id, bool skip_special) const override;
   LeadingSpace leading_space() const override { return parts_.decoder.leading_space(); }
   bool marks_each_byte() const override { return parts_.decoder.marks_each_byte(); }
+  bool finds_special_in_text() const override { return parts_.finds_special_in_text; }
   int vocab_size() const override { return parts_.spellings.size(); }
   bool is_special(TokenId id) const override;
   std::optional<TokenId> token_to_id(std::string_view token) const override;

@@ -128,6 +128,7 @@ void add_config_tokens(const std::filesystem::path& directory, TokenizerParts& p
   const std::string config_file = (directory / "tokenizer_config.json").string();
   const auto config = read_json_file(config_file);
   if (config) {
+    parts.finds_special_in_text = true;
     const JsonSpec spec(*config, config_file, "");
     if (spec.has("added_tokens_decoder")) read_decoder(spec.member("added_tokens_decoder"), tokens);
   }

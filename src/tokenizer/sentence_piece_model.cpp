@@ -194,6 +194,7 @@ TokenizerParts parse_sentence_piece_model(std::string_view bytes, const std::str
   parts.added = AddedTokens(added_tokens(pieces, bpe),
                             [](std::string_view text) { return std::string(text); });
   set_normalizer(model, parts);
+  parts.finds_special_in_text = false;
   parts.bos = boundary(pieces, trainer.bos);
   if (parts.bos) {
     parts.bos_text = pieces.texts[static_cast<std::size_t>(*parts.bos)];

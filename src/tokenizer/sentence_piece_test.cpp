@@ -64,6 +64,7 @@ TEST(SentencePieceModel, BothModelsReadTheFile) {
     EXPECT_THAT(tokenizer.end_ids(), ElementsAre(2));
     EXPECT_TRUE(tokenizer.is_special(0));
     EXPECT_FALSE(tokenizer.is_special(7));
+    EXPECT_FALSE(tokenizer.finds_special_in_text());
   }
 }
 
@@ -75,6 +76,7 @@ TEST(SentencePieceModel, FilesBesideItAddTokensAndDecideOnBos) {
     "9":{"content":"<|end|>","special":true,"rstrip":true}}})");
   auto tokenizer = Tokenizer::open(folder.path());
   EXPECT_THAT(tokenizer->encode("a<|end|> <|plain|>"), ElementsAre(1, 6, 3, 9, 8));
+  EXPECT_TRUE(tokenizer->finds_special_in_text());
   EXPECT_TRUE(tokenizer->is_special(9));
   EXPECT_FALSE(tokenizer->is_special(8));
   EXPECT_THAT(tokenizer->end_ids(), ElementsAre(2, 9));

@@ -155,6 +155,7 @@ TokenizerParts parse_tekken(std::string_view json, const std::string& file) {
     const std::array<std::string_view, 1> patterns = {tekken.pattern};
     TokenizerParts parts =
         ranked_bytes_parts(std::move(vocabulary), patterns, file, "config.pattern");
+    parts.finds_special_in_text = false;
     parts.bos = parts.spellings.find("<s>");
     if (parts.bos) {
       parts.bos_text = "<s>";

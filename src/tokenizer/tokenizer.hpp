@@ -58,6 +58,10 @@ class Tokenizer {
   // than one for each sequence that begins like a character.
   virtual bool marks_each_byte() const = 0;
 
+  // Whether the library these files are of finds special tokens in a text: Hugging Face tokenizers
+  // does, sentencepiece and mistral-common never do.
+  virtual bool finds_special_in_text() const { return true; }
+
   virtual int vocab_size() const = 0;  // 1 + highest id
   virtual bool is_special(TokenId id) const = 0;
   virtual std::optional<TokenId> token_to_id(std::string_view token) const = 0;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,6 +43,7 @@ struct Fixture {
   bool quantised = false;  // some of its matrices
   bool experts = false;    // it has a router
 };
+inline void PrintTo(const Fixture& fixture, std::ostream* out) { *out << fixture.name; }
 
 // Every folder of tests/data/fixtures in both formats, and all quantised variants: a new folder is
 // tested without a line here. RBEE_FIXTURE in the environment names the only folder to take.
@@ -52,6 +54,7 @@ struct Device {
   std::string device;
   BackendOptions options;
 };
+inline void PrintTo(const Device& device, std::ostream* out) { *out << device.name; }
 
 // A sanitizer makes everything many times slower: then one chunk size and the best instruction set
 // have to do here. The kernels' own tests run all of them.

@@ -181,6 +181,7 @@ std::vector<float> run_linear_heads(Backend& backend, const HeadsShape& shape, i
   const Weight table =
       pack_random(backend, DType::f32, 50, shape.heads * (shape.cols + shape.keep), 1, 1);
   std::vector<Weight> heads;
+  heads.reserve(static_cast<std::size_t>(shape.heads));
   for (int h = 0; h < shape.heads; ++h) {
     heads.push_back(pack_random(backend, shape.type, shape.rows, shape.cols,
                                 static_cast<unsigned>(h) + 2, 0.2F));
