@@ -60,8 +60,8 @@ def verdict(cases):
     return "✗" if any("failures" in case or case["result"] != "COMPLETED" for case in cases) else "✓"
 
 
-def of_format(cases, folder, kind):
-    return [case for case in cases if case["parameter"].startswith(f"{folder}_{kind}")]
+def of_format(cases, folder, gguf):
+    return [case for case in cases if case["parameter"].startswith(f"{folder}_safetensors") != gguf]
 
 
 def worst(cases, device):
@@ -90,7 +90,7 @@ def measure(folder):
 
 def check_row(model, folder, tests):
     prompts, serving = tests["PromptLogits"], tests["StreamsTheAnswerAndBeginsAnew"]
-    columns = [verdict(of_format(prompts, folder, "safetensors")), verdict(of_format(prompts, folder, "gguf")),
+    columns = [verdict(of_format(prompts, folder, gguf=False)), verdict(of_format(prompts, folder, gguf=True)),
                verdict(tests["GreedyTokens"]), verdict(serving + tests["OthersAndPreemptionChangeNoBit"]),
                verdict(tests["FormerOwnersOfAPageDoNotMatter"] + serving), verdict(tests["EndsBeforeAnEndToken"])]
     for bits in "458":
