@@ -98,10 +98,10 @@ def check_row(model, folder, tests):
     return [model, folder, *columns]
 
 
-def figure_row(folder, tests):
+def figure_row(folder, tests, measured):
     prompts = tests["PromptLogits"]
     kl = divergences(tests["QuantisedOnLoad"])
-    per_token, per_sequence, speed, over = measure(folder)
+    per_token, per_sequence, speed, over = measure(folder) if measured else (0, 0, 0, 0)
     return [folder, worst(prompts, "ref"), worst(prompts, "cpu"),
             *(f"{kl[name]:.1e}" if name in kl else "–" for name in QUANTISATIONS),
             f"{per_token:.0f}", f"{per_sequence:.0f}", f"{over:.0f}", f"{speed:.0f}"]
@@ -112,7 +112,7 @@ def table(head, rows):
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
 
 
-def render(reports):
+def render(reports, measured):
     families = json.loads((ROOT / "tests/data/families.json").read_text())
     pairs = [(entry["model"], folder) for entry in families for folder in entry["fixtures"]]
     listed, present = {folder for _, folder in pairs}, {path.name for path in FIXTURES.iterdir() if path.is_dir()}
@@ -122,7 +122,7 @@ def render(reports):
     if missing:
         sys.exit(f"error: no report of {sorted(missing)}; run the tests: ctest --preset release -R conformance")
     checks = [check_row(model, folder, reports[folder]) for model, folder in pairs]
-    figures = [figure_row(folder, reports[folder]) for _, folder in pairs]
+    figures = [figure_row(folder, reports[folder], measured) for _, folder in pairs]
     return "\n".join([
         HEAD,
         table(["model", "fixture", "safetensors", "GGUF", "generate", "stream", "reset", "EOS", "Q4", "Q5", "Q8"], checks),
@@ -143,7 +143,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="compare with the document instead of writing it")
     check = parser.parse_args().check
-    text = render(read_reports())
+    text = render(read_reports(), measured=not check)
     if "✗" in text:
         sys.exit("error: tests of the matrix failed\n" + "\n".join(line for line in text.splitlines() if "✗" in line))
     if not check:

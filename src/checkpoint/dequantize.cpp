@@ -220,8 +220,9 @@ void decode_codebook_blocks(DType type, std::span<const std::byte> row, std::spa
         read_codebook_block(type, row.data() + first / 256 * info(type).block_bytes);
     const float d = f16_to_float(block.d) * unit;
     for (std::size_t i = 0; i < 256; ++i) {
+      const std::size_t group = i / 16;
       out[first + i] =
-          d * static_cast<float>(block.scales[i / 16]) * static_cast<float>(values[block.codes[i]]);
+          d * static_cast<float>(block.scales[group]) * static_cast<float>(values[block.codes[i]]);
     }
   }
 }

@@ -55,10 +55,10 @@ std::vector<Answer> run_all(const std::string& fixture, const std::string& devic
       static_cast<std::size_t>(pages) * loaded.backend->page_bytes(state) +
       static_cast<std::size_t>(options.max_sequences) * loaded.backend->slot_bytes(state);
   Engine engine(*loaded.backend, *loaded.model, options);
+  std::vector<GenerationRequest> requests = make_requests(loaded.model->info().vocab_size);
   std::vector<std::shared_ptr<TokenStream>> streams;
-  for (auto& request : make_requests(loaded.model->info().vocab_size)) {
-    streams.push_back(engine.submit(std::move(request)).value());
-  }
+  streams.reserve(requests.size());
+  for (auto& request : requests) streams.push_back(engine.submit(std::move(request)).value());
   std::vector<Answer> answers;
   for (const auto& stream : streams) answers.push_back(collect(*stream));
   EXPECT_EQ(engine.stats().pages_free, engine.stats().pages_total);
