@@ -63,7 +63,7 @@ std::optional<fs::path> cache_folder(std::string_view model) {
 }
 
 fs::path resolve_model(std::string_view model, const CacheRoots& roots) {
-  const fs::path direct(model);
+  fs::path direct(model);
   std::error_code ignored;
   if (!model.empty() && fs::exists(direct, ignored)) return direct;
   if (const auto folder = cache_folder(model)) {
