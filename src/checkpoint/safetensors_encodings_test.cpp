@@ -401,7 +401,8 @@ std::string error_of(Store store, const Json& config) {
 }
 
 TEST(Mxfp4, ErrorsNameTheTensor) {
-  const auto error = [](std::vector<std::int64_t> blocks, std::vector<std::int64_t> scales) {
+  const auto error = [](const std::vector<std::int64_t>& blocks,
+                        const std::vector<std::int64_t>& scales) {
     Store store;
     std::size_t bytes = 1;
     for (const std::int64_t side : blocks) bytes *= u(side);
