@@ -104,8 +104,8 @@ std::optional<std::vector<float>> json_reals(const Json& value) {
 // errors name the key; from config.json: from_json, which gives nullopt for a value of another
 // type.
 template <class T, class FromGguf, class FromJson>
-std::optional<T> read(const Checkpoint& checkpoint, const Key& key, std::string_view expected,
-                      FromGguf from_gguf, FromJson from_json) {
+std::optional<T> read_value(const Checkpoint& checkpoint, const Key& key, std::string_view expected,
+                            FromGguf from_gguf, FromJson from_json) {
   if (const GgufMetadata* metadata = checkpoint.gguf()) {
     return first_present(key.gguf, [&](std::string_view spelling) -> std::optional<T> {
       auto value = (metadata->*from_gguf)(full_gguf_key(checkpoint, spelling));
@@ -124,6 +124,14 @@ std::optional<T> read(const Checkpoint& checkpoint, const Key& key, std::string_
     }
     return value;
   });
+}
+
+template <class T, class FromGguf, class FromJson>
+std::optional<T> read(const Checkpoint& checkpoint, const Key& key, std::string_view expected,
+                      FromGguf from_gguf, FromJson from_json) {
+  auto value = read_value<T>(checkpoint, key, expected, from_gguf, from_json);
+  if (value) checkpoint.note(key, *value);
+  return value;
 }
 
 }  // namespace

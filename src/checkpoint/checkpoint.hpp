@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "base/json.hpp"
@@ -26,6 +27,10 @@ struct Key {
   std::string_view hf;
   std::string_view gguf;
 };
+
+// What was made of a key.
+using KeyValue = std::variant<bool, std::int64_t, double, std::string, std::vector<std::int64_t>,
+                              std::vector<float>>;
 
 class EncodedMatrix;  // checkpoint/encoded_matrix.hpp
 
@@ -88,6 +93,10 @@ class Checkpoint {
   std::optional<std::string> string(const Key& key) const;
   std::optional<std::vector<std::int64_t>> integers(const Key& key) const;
   std::optional<std::vector<float>> reals(const Key& key) const;  // arrays only
+
+  // Called with every value that is read by the above, and by readers that have a default for a key
+  // which the file lacks: the last call says what the model is built with. A converter listens.
+  virtual void note(const Key& /*key*/, const KeyValue& /*value*/) const {}
 
   // Nullptr for the other format. config is the root of config.json, text_config already merged
   // over it and rope_parameters.full_attention over rope_parameters; the bare words Infinity,

@@ -19,10 +19,13 @@ constexpr nn::NormName kMlpNorm{
     {"layers.{}.post_attention_layernorm.weight", "blk.{}.post_attention_norm.weight"}, {}};
 constexpr Name kSinks{"layers.{}.self_attn.sinks", "blk.{}.attn_sinks.weight"};
 // config.json's format has gate and up in one tensor, their rows in turn.
-constexpr Name kGateUpBlocks{"layers.{}.mlp.experts.gate_up_proj_blocks", ""};  // MXFP4
-constexpr Name kGateUp{"layers.{}.mlp.experts.gate_up_proj", ""};               // columns for rows
-constexpr Name kGateUpBias{"layers.{}.mlp.experts.gate_up_proj_bias", ""};
-constexpr Name kDownBlocks{"layers.{}.mlp.experts.down_proj_blocks", ""};
+constexpr Name kGateUpBlocks{"layers.{}.mlp.experts.gate_up_proj_blocks",  // MXFP4
+                             "blk.{}.ffn_gate_up_exps.weight"};
+constexpr Name kGateUp{"layers.{}.mlp.experts.gate_up_proj",  // columns for rows
+                       "blk.{}.ffn_gate_up_exps.weight"};
+constexpr Name kGateUpBias{"layers.{}.mlp.experts.gate_up_proj_bias",
+                           "blk.{}.ffn_gate_up_exps.bias"};
+constexpr Name kDownBlocks{"layers.{}.mlp.experts.down_proj_blocks", "blk.{}.ffn_down_exps.weight"};
 constexpr Name kDown{"layers.{}.mlp.experts.down_proj", "blk.{}.ffn_down_exps.weight"};
 constexpr Name kDownBias{"layers.{}.mlp.experts.down_proj_bias", "blk.{}.ffn_down_exps.bias"};
 constexpr Name kGateBias{"", "blk.{}.ffn_gate_exps.bias"};

@@ -20,7 +20,7 @@ struct Layer {
   nn::GatedMlp mlp;
 };
 
-// Mistral limits every layer to a window, Ministral some; a GGUF file of this architecture cannot
+// Mistral limits every layer to a window, Ministral some. GGUF files of this architecture rarely
 // say so.
 std::vector<int> read_windows(const Checkpoint& checkpoint, int layers) {
   constexpr int kDefault = 4096;  // where the key is absent; null means no window
@@ -29,7 +29,10 @@ std::vector<int> read_windows(const Checkpoint& checkpoint, int layers) {
     return checkpoint.architecture() == architecture || checkpoint.string(kModelType) == type;
   };
   std::vector<int> none(static_cast<std::size_t>(layers));
-  if (checkpoint.format() == Format::gguf) return none;
+  if (checkpoint.format() == Format::gguf) {
+    return nn::layer_windows(checkpoint, layers, nn::read_window(checkpoint),
+                             [](int) { return true; });
+  }
   if (is("MinistralForCausalLM", "ministral")) {
     return nn::layer_windows(checkpoint, layers, nn::read_window(checkpoint, kDefault),
                              [](int) { return true; });

@@ -74,9 +74,9 @@ Config read_config(const Loader& load) {
   if (const auto act = checkpoint.string(kActivation); act && *act != "silu") {
     nn::bad_value(checkpoint, kActivation, "silu", in_quotes(*act));
   }
-  config.normalises = checkpoint.boolean(kNormalises).value_or(false) ||
-                      checkpoint.architecture() == "FalconMambaForCausalLM" ||
-                      checkpoint.architecture() == "falcon_mamba";
+  config.normalises = nn::flag(checkpoint, kNormalises,
+                               checkpoint.architecture() == "FalconMambaForCausalLM" ||
+                                   checkpoint.architecture() == "falcon_mamba");
   config.mixer_eps = static_cast<float>(nn::positive(checkpoint, kMixerEps, 1e-6));
   return config;
 }

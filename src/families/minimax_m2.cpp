@@ -42,9 +42,11 @@ class MiniMaxM2 final : public Model {
  private:
   MiniMaxM2(Loader& load, const nn::DecoderConfig& config)
       : head_(load, config), info_(config.model_info()) {
+    constexpr Key kGating{"", "expert_gating_func"};
     nn::AttentionOptions options{.rope = nn::make_rope(load, config, RopePairing::half)};
     nn::MoeConfig moe = nn::MoeConfig::read(load.checkpoint(), config);
     moe.routing.gating = Gating::sigmoid;
+    load.checkpoint().note(kGating, std::int64_t{2});  // sigmoid
     moe.routing.normalise = true;
     for (int i = 0; i < config.layers; ++i) {
       options.qk_norm = nn::load_qk_norm(load, config, nn::NormWidth::row, i);

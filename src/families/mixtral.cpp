@@ -48,7 +48,7 @@ class Mixtral final : public Model {
     const bool gguf = load.checkpoint().format() == Format::gguf;
     const nn::AttentionOptions options{
         .rope = nn::make_rope(load, config, gguf ? RopePairing::adjacent : RopePairing::half),
-        .window = gguf ? 0 : nn::read_window(load.checkpoint())};
+        .window = nn::read_window(load.checkpoint())};
     nn::MoeConfig moe = nn::MoeConfig::read(load.checkpoint(), config);
     moe.routing.normalise = true;
     for (int i = 0; i < config.layers; ++i) {

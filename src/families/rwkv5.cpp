@@ -31,7 +31,7 @@ Weight load_time_factors(Loader& load, int hidden, int layer) {
   std::vector<float> all;
   for (const char* name : {"key", "value", "receptance", "gate"}) {
     const std::string hf = std::string("rwkv.blocks.{}.attention.time_mix_") + name;
-    const auto factors = load_lerp(load, {hf, ""}, hidden, layer);
+    const auto factors = load_lerp(load, {hf, kTimeLerp.gguf}, hidden, layer);
     all.insert(all.end(), factors.begin(), factors.end());
   }
   return load.constant(all);

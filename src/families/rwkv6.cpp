@@ -24,11 +24,12 @@ constexpr Name kDecayW1{"rwkv.blocks.{}.attention.time_decay_w1",
                         "blk.{}.time_mix_decay_w1.weight"};
 constexpr Name kDecayW2{"rwkv.blocks.{}.attention.time_decay_w2",
                         "blk.{}.time_mix_decay_w2.weight"};
-constexpr std::array<Name, kParts> kLerps{{{"rwkv.blocks.{}.attention.time_maa_w", ""},
-                                           {"rwkv.blocks.{}.attention.time_maa_k", ""},
-                                           {"rwkv.blocks.{}.attention.time_maa_v", ""},
-                                           {"rwkv.blocks.{}.attention.time_maa_r", ""},
-                                           {"rwkv.blocks.{}.attention.time_maa_g", ""}}};
+constexpr std::array<Name, kParts> kLerps{
+    {{"rwkv.blocks.{}.attention.time_maa_w", kLerpFused.gguf},
+     {"rwkv.blocks.{}.attention.time_maa_k", kLerpFused.gguf},
+     {"rwkv.blocks.{}.attention.time_maa_v", kLerpFused.gguf},
+     {"rwkv.blocks.{}.attention.time_maa_r", kLerpFused.gguf},
+     {"rwkv.blocks.{}.attention.time_maa_g", kLerpFused.gguf}}};
 constexpr std::array<Name, 2> kChannelLerps{
     {{"rwkv.blocks.{}.feed_forward.time_maa_k", "blk.{}.channel_mix_lerp_k.weight"},
      {"rwkv.blocks.{}.feed_forward.time_maa_r", "blk.{}.channel_mix_lerp_r.weight"}}};

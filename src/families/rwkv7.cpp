@@ -25,25 +25,25 @@ constexpr LowRankName kDecay{
     {"layers.{}.attn.w_lora.lora.0.weight", "blk.{}.time_mix_w1.weight"},
     {"layers.{}.attn.w_lora.lora.2.weight", "blk.{}.time_mix_w2.weight"},
     {"layers.{}.attn.w_lora.lora.2.bias|blocks.{}.att.w0", "blk.{}.time_mix_w0.weight"},
-    {"blocks.{}.att.w1", ""},
-    {"blocks.{}.att.w2", ""}};
+    {"blocks.{}.att.w1", "blk.{}.time_mix_w1.weight"},
+    {"blocks.{}.att.w2", "blk.{}.time_mix_w2.weight"}};
 constexpr LowRankName kRate{
     {"layers.{}.attn.a_lora.lora.0.weight", "blk.{}.time_mix_a1.weight"},
     {"layers.{}.attn.a_lora.lora.2.weight", "blk.{}.time_mix_a2.weight"},
     {"layers.{}.attn.a_lora.lora.2.bias|blocks.{}.att.a0", "blk.{}.time_mix_a0.weight"},
-    {"blocks.{}.att.a1", ""},
-    {"blocks.{}.att.a2", ""}};
+    {"blocks.{}.att.a1", "blk.{}.time_mix_a1.weight"},
+    {"blocks.{}.att.a2", "blk.{}.time_mix_a2.weight"}};
 constexpr LowRankName kFirst{
     {"layers.{}.attn.v_lora.lora.0.weight", "blk.{}.time_mix_v1.weight"},
     {"layers.{}.attn.v_lora.lora.2.weight", "blk.{}.time_mix_v2.weight"},
     {"layers.{}.attn.v_lora.lora.2.bias|blocks.{}.att.v0", "blk.{}.time_mix_v0.weight"},
-    {"blocks.{}.att.v1", ""},
-    {"blocks.{}.att.v2", ""}};
+    {"blocks.{}.att.v1", "blk.{}.time_mix_v1.weight"},
+    {"blocks.{}.att.v2", "blk.{}.time_mix_v2.weight"}};
 constexpr LowRankName kGate{{"layers.{}.attn.g_lora.lora.0.weight", "blk.{}.time_mix_g1.weight"},
                             {"layers.{}.attn.g_lora.lora.2.weight", "blk.{}.time_mix_g2.weight"},
                             {"", ""},
-                            {"blocks.{}.att.g1", ""},
-                            {"blocks.{}.att.g2", ""}};
+                            {"blocks.{}.att.g1", "blk.{}.time_mix_g1.weight"},
+                            {"blocks.{}.att.g2", "blk.{}.time_mix_g2.weight"}};
 
 constexpr Name kKeyScale{"layers.{}.attn.k_k|blocks.{}.att.k_k", "blk.{}.time_mix_k_k.weight"};
 constexpr Name kKeyRate{"layers.{}.attn.k_a|blocks.{}.att.k_a", "blk.{}.time_mix_k_a.weight"};
@@ -51,12 +51,12 @@ constexpr Name kBonus{"layers.{}.attn.r_k|blocks.{}.att.r_k", "blk.{}.time_mix_r
 constexpr Name kLerpFused{"layers.{}.attn.x_x", "blk.{}.time_mix_lerp_fused.weight"};
 constexpr Name kChannelLerp{"layers.{}.ffn.x_k|blocks.{}.ffn.x_k",
                             "blk.{}.channel_mix_lerp_k.weight"};
-constexpr std::array<Name, 6> kLerps{{{"layers.{}.attn.x_r|blocks.{}.att.x_r", ""},
-                                      {"layers.{}.attn.x_w|blocks.{}.att.x_w", ""},
-                                      {"layers.{}.attn.x_k|blocks.{}.att.x_k", ""},
-                                      {"layers.{}.attn.x_v|blocks.{}.att.x_v", ""},
-                                      {"layers.{}.attn.x_a|blocks.{}.att.x_a", ""},
-                                      {"layers.{}.attn.x_g|blocks.{}.att.x_g", ""}}};
+constexpr std::array<Name, 6> kLerps{{{"layers.{}.attn.x_r|blocks.{}.att.x_r", kLerpFused.gguf},
+                                      {"layers.{}.attn.x_w|blocks.{}.att.x_w", kLerpFused.gguf},
+                                      {"layers.{}.attn.x_k|blocks.{}.att.x_k", kLerpFused.gguf},
+                                      {"layers.{}.attn.x_v|blocks.{}.att.x_v", kLerpFused.gguf},
+                                      {"layers.{}.attn.x_a|blocks.{}.att.x_a", kLerpFused.gguf},
+                                      {"layers.{}.attn.x_g|blocks.{}.att.x_g", kLerpFused.gguf}}};
 
 struct LowRank {
   Linear down, up;
@@ -69,7 +69,8 @@ struct LowRank {
 };
 
 LowRank load_low_rank(Loader& load, const LowRankName& name, int hidden, int layer) {
-  const bool author = load.has(name.author_down, layer);
+  const bool author =
+      load.checkpoint().format() == Format::safetensors && load.has(name.author_down, layer);
   const Name& down = author ? name.author_down : name.down;
   const Name& up = author ? name.author_up : name.up;
   const auto shape = load.shape(down, layer);

@@ -33,15 +33,15 @@ HeadNorm load_head_norms(Loader& load, const nn::DecoderConfig& config, bool que
   const std::string part = query ? "q" : "k";
   const int heads = query ? config.heads : config.kv_heads;
   std::vector<float> weights;
+  const std::string gguf = "blk.{}.attn_" + part + "_norm.weight";
   if (load.checkpoint().format() == Format::gguf) {
-    const std::string name = "blk.{}.attn_" + part + "_norm.weight";
-    weights = load.values({"", name}, std::array<std::int64_t, 2>{heads, config.head_dim}, layer);
+    weights = load.values({"", gguf}, std::array<std::int64_t, 2>{heads, config.head_dim}, layer);
   } else {
     for (int h = 0; h < heads; ++h) {
       const std::string name =
           "layers.{}.self_attn." + part + "_layernorm.norms." + std::to_string(h) + ".weight";
       const auto head =
-          load.values({name, ""}, std::array<std::int64_t, 1>{config.head_dim}, layer);
+          load.values({name, gguf}, std::array<std::int64_t, 1>{config.head_dim}, layer);
       weights.insert(weights.end(), head.begin(), head.end());
     }
   }
@@ -84,7 +84,7 @@ class StableLm final : public Model {
   StableLm(Loader& load, const nn::DecoderConfig& config)
       : head_(load, config), info_(config.model_info()) {
     constexpr Key kParallel{"use_parallel_residual", "use_parallel_residual"};
-    const bool parallel = load.checkpoint().boolean(kParallel).value_or(false);
+    const bool parallel = nn::flag(load.checkpoint(), kParallel, false);
     const Rope rope = nn::make_rope(load, config, RopePairing::half);
     for (int i = 0; i < config.layers; ++i) {
       const nn::AttentionOptions options{.rope = rope, .qk_norm = read_qk_norm(load, config, i)};

@@ -147,6 +147,14 @@ const TensorInfo* Loader::use(const Name& name, int layer) {
   return found;
 }
 
+void Loader::tell(const TensorRequest& request) const {
+  if (observer_ != nullptr) observer_->asked(request);
+}
+
+void Loader::skip(const Name& name, int layer) {
+  if (const TensorInfo* info = use(name, layer)) tell({name, layer, *info});
+}
+
 void Loader::missing(const Name& name, int layer, const std::string& expected) const {
   const std::string_view first = spelling(name, checkpoint_.format());
   throw LoadError(checkpoint_.path().string(),
@@ -178,11 +186,16 @@ void Loader::report_progress() const {
 Weight Loader::maybe_matrix(const Name& name, int rows, int cols, int layer, const Stored& stored) {
   const TensorInfo* info = use(name, layer);
   if (info == nullptr) return {};
-  expect_stored(*info, 0, rows, cols, stored);
-  if (backend_ == nullptr) return pack({{}, info->type, rows, cols, info->name});
-  const TensorData data(*info);
-  const Weight weight = pack({data.bytes(), info->type, rows, cols, info->name}, stored);
-  MappedFile::release(info->bytes);
+  tell({name, layer, *info, rows, cols, stored});
+  return pack_matrix(*info, rows, cols, stored);
+}
+
+Weight Loader::pack_matrix(const TensorInfo& tensor, int rows, int cols, const Stored& stored) {
+  expect_stored(tensor, 0, rows, cols, stored);
+  if (backend_ == nullptr) return pack({{}, tensor.type, rows, cols, tensor.name});
+  const TensorData data(tensor);
+  const Weight weight = pack({data.bytes(), tensor.type, rows, cols, tensor.name}, stored);
+  MappedFile::release(tensor.bytes);
   report_progress();
   return weight;
 }
@@ -190,6 +203,7 @@ Weight Loader::maybe_matrix(const Name& name, int rows, int cols, int layer, con
 Weight Loader::f32_matrix(const Name& name, int rows, int cols, int layer) {
   const TensorInfo* info = use(name, layer);
   if (info == nullptr) missing(name, layer, fmt::format("shape [{}, {}]", rows, cols));
+  tell({name, layer, *info, rows, cols});
   const bool flat = rows == 1 && info->shape.size() == 1;
   const std::array<std::int64_t, 2> shape{rows, cols};
   expect_shape(*info, std::span(shape).subspan(flat ? 1 : 0));
@@ -201,6 +215,7 @@ Weight Loader::f32_matrix(const Name& name, int rows, int cols, int layer) {
 Weight Loader::maybe_vector(const Name& name, int size, int layer, const Stored& stored) {
   const TensorInfo* info = use(name, layer);
   if (info == nullptr) return {};
+  tell({name, layer, *info, 1, size, stored});
   expect_shape(*info, std::array<std::int64_t, 1>{stored.row ? stored.file_rows : size});
   std::vector<float> values = decode(*info);
   if (stored.row) {
@@ -239,13 +254,16 @@ Weight Loader::constant_matrix(std::span<const float> values, int rows, int cols
 
 std::vector<float> Loader::values(const Name& name, int layer) {
   const TensorInfo* info = use(name, layer);
-  return info == nullptr ? std::vector<float>{} : decode(*info);
+  if (info == nullptr) return {};
+  tell({name, layer, *info});
+  return decode(*info);
 }
 
 std::vector<float> Loader::values(const Name& name, std::span<const std::int64_t> shape,
                                   int layer) {
   const TensorInfo* info = use(name, layer);
   if (info == nullptr) missing(name, layer, shape_field(shape));
+  tell({name, layer, *info});
   expect_shape(*info, shape);
   return decode(*info);
 }
@@ -254,6 +272,7 @@ std::vector<float> Loader::flat_values(const Name& name, std::size_t count, int 
   const TensorInfo* info = use(name, layer);
   const std::string expected = fmt::format("{} elements", count);
   if (info == nullptr) missing(name, layer, expected);
+  tell({name, layer, *info});
   std::vector<float> values = decode(*info);
   if (values.size() != count) {
     throw LoadError(info->file, tensor_field(info->name), expected, shape_field(info->shape));

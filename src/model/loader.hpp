@@ -48,6 +48,26 @@ struct HeadRows {
   bool transpose = false;  // the matrix is [cols, rows]; one of a quantised type becomes f32
 };
 
+// One tensor that a family asks for, and how it is made of what the file has. The spellings and the
+// tensor are valid during the call.
+struct TensorRequest {
+  Name name;
+  int layer = -1;
+  const TensorInfo& tensor;
+  // The weight's; 0: values in the file's own shape.
+  int rows = 0, cols = 0;
+  Stored stored{};
+  HeadRows heads{};  // heads.heads > 0: a matrix of each head
+  int expert = -1;   // of a tensor of one expert
+};
+
+// Sees what a family asks for: how a converter learns what the tensors of a checkpoint are.
+class LoadObserver {
+ public:
+  virtual ~LoadObserver() = default;
+  virtual void asked(const TensorRequest& request) = 0;
+};
+
 class Loader {
  public:
   // backend == nullptr: a dry run that checks names and shapes and counts bytes, but packs nothing.
@@ -80,7 +100,7 @@ class Loader {
   // A matrix [rows, cols] of each head. Throws as matrix does.
   std::vector<Weight> head_matrices(const Name& name, const HeadRows& part, int cols, int layer);
   // Counts a tensor, if there is one, as asked for: one that is not needed here.
-  void skip(const Name& name, int layer = -1) { use(name, layer); }
+  void skip(const Name& name, int layer = -1);
   // Whether there is such a tensor; does not count as asking for it.
   bool has(const Name& name, int layer = -1) const;
   // The shape of a tensor in the file, empty when there is none; does not count as asking for it.
@@ -100,6 +120,9 @@ class Loader {
   // Called with (bytes read, bytes to read in all) after each tensor.
   void on_progress(std::function<void(std::size_t, std::size_t)> callback);
 
+  // Tells of every tensor that is found; the observer must outlive the build.
+  void observe(LoadObserver* observer) { observer_ = observer; }
+
   // After the build: throws LoadError naming tensors that nobody asked for, except those that every
   // loader ignores (rotary_emb.inv_freq, attention masks, ...).
   void check_all_used() const;
@@ -110,6 +133,8 @@ class Loader {
  private:
   const TensorInfo* find(const Name& name, int layer) const;
   const TensorInfo* use(const Name& name, int layer);
+  void tell(const TensorRequest& request) const;
+  Weight pack_matrix(const TensorInfo& tensor, int rows, int cols, const Stored& stored);
   Weight pack(const HostMatrix& matrix);
   // The weight [rows, cols] out of the matrix in the file.
   Weight pack(const HostMatrix& file, const Stored& stored);
@@ -122,6 +147,7 @@ class Loader {
   Backend* backend_;
   int planned_context_;
   std::function<void(std::size_t, std::size_t)> progress_;
+  LoadObserver* observer_ = nullptr;
   std::set<std::string, std::less<>> used_;
   std::size_t parameters_ = 0;
   std::size_t packed_bytes_ = 0;

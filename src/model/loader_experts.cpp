@@ -74,6 +74,7 @@ std::vector<Weight> Loader::experts(const Name& name, int n, int rows, int cols,
                                     const Stored& stored) {
   const OwnedName all(name, /*of_each=*/false, 0);
   if (const TensorInfo* tensor = use(all.name(), layer)) {
+    tell({name, layer, *tensor, rows, cols, stored});
     return stacked_experts(*tensor, n, rows, cols, stored);
   }
   if (!has(OwnedName(name, /*of_each=*/true, 0).name(), layer)) {
@@ -83,7 +84,10 @@ std::vector<Weight> Loader::experts(const Name& name, int n, int rows, int cols,
   std::vector<Weight> weights;
   for (int x = 0; x < n; ++x) {
     const OwnedName each(name, /*of_each=*/true, x);
-    weights.push_back(matrix(each.name(), rows, cols, layer, stored));
+    const TensorInfo* tensor = use(each.name(), layer);
+    if (tensor == nullptr) missing(each.name(), layer, fmt::format("shape [{}, {}]", rows, cols));
+    tell({name, layer, *tensor, rows, cols, stored, {}, x});
+    weights.push_back(pack_matrix(*tensor, rows, cols, stored));
   }
   return weights;
 }
@@ -92,6 +96,7 @@ std::vector<Weight> Loader::maybe_expert_vectors(const Name& name, int n, int si
                                                  const Stored& stored) {
   const TensorInfo* tensor = use(name, layer);
   if (tensor == nullptr) return {};
+  tell({name, layer, *tensor, n, size, stored});
   const int file_size = stored.row ? stored.file_rows : size;
   expect_shape(*tensor, std::array<std::int64_t, 2>{n, file_size});
   const std::vector<float> values = decode(*tensor);

@@ -53,6 +53,7 @@ std::vector<Weight> Loader::head_matrices(const Name& name, const HeadRows& part
   const std::array<std::int64_t, 2> flat{std::int64_t{part.heads} * part.head_rows, cols};
   const TensorInfo* tensor = use(name, layer);
   if (tensor == nullptr) missing(name, layer, shape_field(flat));
+  tell({name, layer, *tensor, rows, cols, {}, part});
   expect_shape(*tensor, tensor->shape.size() == 3 ? std::span<const std::int64_t>(stacked)
                                                   : std::span<const std::int64_t>(flat));
   if (backend_ == nullptr) {

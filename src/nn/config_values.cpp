@@ -28,7 +28,10 @@ void bad_value(const Checkpoint& checkpoint, const Key& key, const std::string& 
 
 int count(const Checkpoint& checkpoint, const Key& key, int most, std::optional<int> fallback) {
   const auto value = checkpoint.integer(key);
-  if (!value && fallback) return *fallback;
+  if (!value && fallback) {
+    checkpoint.note(key, std::int64_t{*fallback});
+    return *fallback;
+  }
   const std::string expected = fmt::format("an integer from 1 to {}", most);
   if (!value) bad_value(checkpoint, key, expected, "nothing");
   if (*value < 1 || *value > most) bad_value(checkpoint, key, expected, std::to_string(*value));
@@ -37,13 +40,22 @@ int count(const Checkpoint& checkpoint, const Key& key, int most, std::optional<
 
 double positive(const Checkpoint& checkpoint, const Key& key, std::optional<double> fallback) {
   const auto value = checkpoint.real(key);
-  if (!value && fallback) return *fallback;
+  if (!value && fallback) {
+    checkpoint.note(key, *fallback);
+    return *fallback;
+  }
   const std::string expected = "a finite number above zero";
   if (!value) bad_value(checkpoint, key, expected, "nothing");
   if (!std::isfinite(*value) || *value <= 0) {
     bad_value(checkpoint, key, expected, fmt::format("{}", *value));
   }
   return *value;
+}
+
+bool flag(const Checkpoint& checkpoint, const Key& key, bool fallback) {
+  const bool value = checkpoint.boolean(key).value_or(fallback);
+  checkpoint.note(key, value);
+  return value;
 }
 
 bool is_null(const Checkpoint& checkpoint, const Key& key) {
@@ -54,7 +66,10 @@ bool is_null(const Checkpoint& checkpoint, const Key& key) {
 
 float positive_or_none(const Checkpoint& checkpoint, const Key& key, float absent) {
   if (is_null(checkpoint, key)) return 0;
-  if (!checkpoint.real(key)) return absent;
+  if (!checkpoint.real(key)) {
+    checkpoint.note(key, static_cast<double>(absent));
+    return absent;
+  }
   return static_cast<float>(positive(checkpoint, key));
 }
 

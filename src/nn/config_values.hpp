@@ -20,6 +20,9 @@ int count(const Checkpoint& checkpoint, const Key& key, int most,
 double positive(const Checkpoint& checkpoint, const Key& key,
                 std::optional<double> fallback = std::nullopt);
 
+// true or false.
+bool flag(const Checkpoint& checkpoint, const Key& key, bool fallback);
+
 // As positive, for a feature that may be off: 0 where config.json has null; `absent` where the key
 // is left out.
 float positive_or_none(const Checkpoint& checkpoint, const Key& key, float absent);

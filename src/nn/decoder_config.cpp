@@ -25,12 +25,11 @@ constexpr Key kHeads{"num_attention_heads|n_head|n_heads", "attention.head_count
 constexpr Key kKvHeads{"num_key_value_heads|num_kv_heads|n_head_kv", "attention.head_count_kv"};
 constexpr Key kHeadDim{"head_dim", "attention.key_length"};
 constexpr Key kValueDim{"", "attention.value_length"};
-constexpr Key kRopeDims{"", "rope.dimension_count"};
+constexpr Key kRopeDims{"rotary_dim", "rope.dimension_count"};
 constexpr Key kPartialRotary{
     "rope_scaling.partial_rotary_factor|rope_parameters.partial_rotary_factor|"
     "partial_rotary_factor",
     ""};
-constexpr Key kRotaryDim{"rotary_dim", ""};
 constexpr Key kVocab{"vocab_size", "vocab_size"};
 constexpr Key kContext{
     "max_position_embeddings|n_positions|n_ctx|model_max_length|max_sequence_length",
@@ -110,7 +109,7 @@ int read_rope_dims(const Checkpoint& checkpoint, int head_dim, double standard_p
     if (!(part > 0 && part <= 1)) {
       bad_value(checkpoint, kPartialRotary, "a number in (0, 1]", fmt::format("{}", part));
     }
-    dims = count(checkpoint, kRotaryDim, head_dim, static_cast<int>(head_dim * part));
+    dims = count(checkpoint, kRopeDims, head_dim, static_cast<int>(head_dim * part));
   }
   if (dims < 2 || dims % 2 != 0) {
     const bool gguf = checkpoint.format() == Format::gguf;

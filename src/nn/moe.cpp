@@ -26,7 +26,7 @@ MoeConfig MoeConfig::read(const Checkpoint& checkpoint, const DecoderConfig& con
 }
 
 bool read_normalise(const Checkpoint& checkpoint, bool absent) {
-  return checkpoint.boolean(kNormalise).value_or(absent);
+  return flag(checkpoint, kNormalise, absent);
 }
 
 std::vector<Expert> make_experts(const ExpertWeights& weights) {

@@ -96,11 +96,14 @@ float long_rope_magnitude(const Checkpoint& checkpoint, double ratio, double ori
   return static_cast<float>(std::sqrt(1 + std::log(ratio) / std::log(original)));
 }
 
-bool is_long_rope(const Loader& load, const std::string& type) {
-  const Checkpoint& checkpoint = load.checkpoint();
-  if (checkpoint.format() == Format::gguf) return load.has(kShortFactors);
-  // The first Phi-3 models spelled it su and yarn.
+// Of config.json. The first Phi-3 models spelled it su and yarn.
+bool names_long_rope(const Checkpoint& checkpoint, const std::string& type) {
   return type == "longrope" || type == "su" || (type == "yarn" && checkpoint.reals(kShort));
+}
+
+bool is_long_rope(const Loader& load, const std::string& type) {
+  if (load.checkpoint().format() == Format::gguf) return load.has(kShortFactors);
+  return names_long_rope(load.checkpoint(), type);
 }
 
 void scale_long(Loader& load, int max_context, std::vector<float>& inv_freq, Rope& rope) {
@@ -216,6 +219,38 @@ float yarn_score_scale(const Checkpoint& checkpoint) {
     bad_value(checkpoint, gguf ? kLogMultiplier : kMscaleAll, "a finite number", "another");
   }
   return static_cast<float>(mscale * mscale);
+}
+
+GgufRope gguf_rope(const Checkpoint& checkpoint, double theta, int dims, int max_context) {
+  GgufRope rope;
+  const std::string type = checkpoint.string(kType).value_or("default");
+  const int original = count(checkpoint, kOriginal, kMaxExtent, max_context);
+  if (names_long_rope(checkpoint, type)) {
+    rope.short_factors = checkpoint.reals(kShort).value_or(rope.short_factors);
+    rope.long_factors = checkpoint.reals(kLong).value_or(rope.long_factors);
+    rope.original_context = original;
+    rope.attention_factor =
+        long_rope_magnitude(checkpoint, static_cast<double>(max_context) / original, original,
+                            /*is_long=*/max_context > original);
+  } else if (type == "llama3") {
+    rope.divisors = inverse_frequencies(theta, dims);
+    const auto slower = scaled(rope.divisors, read_llama3(checkpoint, max_context));
+    for (std::size_t j = 0; j < slower.size(); ++j) rope.divisors[j] /= slower[j];
+  } else if (type == "yarn") {
+    rope.type = type;
+    rope.original_context = original;
+    rope.log_multiplier = 0.1 * checkpoint.real(kMscaleAll).value_or(0);
+    const double factor =
+        positive(checkpoint, kFactor, static_cast<double>(max_context) / original);
+    // Readers multiply with this one themselves, unless there is a multiplier.
+    const double implied =
+        rope.log_multiplier != 0 || factor <= 1 ? 1.0 : 0.1 * std::log(factor) + 1;
+    rope.attention_factor = yarn_magnitude(checkpoint, factor) / implied;
+    if (std::abs(rope.attention_factor - 1) < 1e-6) rope.attention_factor = 1;
+  } else if (type == "linear") {
+    rope.type = type;
+  }
+  return rope;
 }
 
 Rope make_rope(Loader& load, const DecoderConfig& config, RopePairing pairing) {

@@ -1,5 +1,6 @@
 // Rotary frequencies as a checkpoint asks for them.
 #pragma once
+#include <string>
 #include <vector>
 
 #include "backend/ops.hpp"
@@ -15,6 +16,17 @@ namespace rbee::nn {
 // beyond it: load.planned_context() decides, once. Throws LoadError for another kind and for
 // parameters out of range.
 Rope make_rope(Loader& load, const DecoderConfig& config, RopePairing pairing);
+
+// How a GGUF file says what config.json says of the scaling; what is absent is not written.
+struct GgufRope {
+  std::string type;             // "linear", "yarn", or empty
+  std::vector<float> divisors;  // rope_freqs.weight
+  std::vector<float> short_factors, long_factors;
+  double attention_factor = 1;
+  double log_multiplier = 0;
+  int original_context = 0;
+};
+GgufRope gguf_rope(const Checkpoint& checkpoint, double theta, int dims, int max_context);
 
 // What YaRN with mscale_all_dim multiplies the scale of the scores with, as DeepSeek has it; 1
 // where the configuration has no such thing.

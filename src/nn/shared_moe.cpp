@@ -45,7 +45,7 @@ int count_or(const Checkpoint& checkpoint, const Key& key, int fallback) {
   return checkpoint.integer(key).value_or(0) == 0 ? fallback : count(checkpoint, key, kMaxExtent);
 }
 
-Gating read_gating(const Checkpoint& checkpoint, Gating fallback) {
+Gating find_gating(const Checkpoint& checkpoint, Gating fallback) {
   if (const auto name = checkpoint.string(kGating)) {
     if (*name == "softmax") return Gating::softmax;
     if (*name == "sigmoid") return Gating::sigmoid;
@@ -56,6 +56,12 @@ Gating read_gating(const Checkpoint& checkpoint, Gating fallback) {
   if (number == 1) return Gating::softmax;
   if (number == 2) return Gating::sigmoid;
   bad_value(checkpoint, kGgufGating, "1 (softmax) or 2 (sigmoid)", std::to_string(number));
+}
+
+Gating read_gating(const Checkpoint& checkpoint, Gating fallback) {
+  const Gating gating = find_gating(checkpoint, fallback);
+  checkpoint.note(kGgufGating, std::int64_t{gating == Gating::sigmoid ? 2 : 1});
+  return gating;
 }
 
 // Groups are scored as the models with this gating are: the best expert (DeepSeek-V2), or the best
@@ -97,8 +103,8 @@ SharedMoeConfig SharedMoeConfig::read(const Checkpoint& checkpoint, const MoeDef
   routing.gating = read_gating(checkpoint, defaults.gating);
   routing.top_k = count(checkpoint, kTopK, config.experts);
   // transformers' DeepSeek-V2 never does; its released models do not ask for it either.
-  routing.normalise = routing.gating == Gating::sigmoid &&
-                      checkpoint.boolean(kNormalise).value_or(defaults.normalise);
+  routing.normalise =
+      routing.gating == Gating::sigmoid && flag(checkpoint, kNormalise, defaults.normalise);
   const auto scale = checkpoint.real(kScale).value_or(0);
   routing.scale = scale == 0 ? 1.0F : static_cast<float>(positive(checkpoint, kScale));
   read_groups(checkpoint, config.experts, routing);

@@ -56,7 +56,10 @@ int read_window(const Checkpoint& checkpoint, int absent) {
   const auto value = checkpoint.integer(kWindow);
   if (is_null(checkpoint, kWindow)) return 0;
   if (checkpoint.format() == Format::gguf && value == 0) return 0;  // how converters write null
-  if (!value) return absent;
+  if (!value) {
+    if (absent != 0) checkpoint.note(kWindow, std::int64_t{absent});
+    return absent;
+  }
   return count(checkpoint, kWindow, kMaxExtent);
 }
 
@@ -66,10 +69,13 @@ std::vector<int> layer_windows(const Checkpoint& checkpoint, int layers, int wid
                                               ? read_pattern(checkpoint, layers)
                                               : read_layer_types(checkpoint, layers);
   std::vector<int> windows;
+  std::vector<std::int64_t> locals;
   for (int i = 0; i < layers; ++i) {
     const bool local = named.empty() ? is_local(i) : named[static_cast<std::size_t>(i)] != 0;
     windows.push_back(local ? width : 0);
+    locals.push_back(local ? 1 : 0);
   }
+  if (width != 0) checkpoint.note(kLayerTypes, locals);
   return windows;
 }
 
@@ -77,9 +83,10 @@ std::vector<int> optional_windows(const Checkpoint& checkpoint, int layers) {
   constexpr Key kUse{"use_sliding_window", ""};
   constexpr Key kFirst{"max_window_layers", ""};
   constexpr int kDefaultWidth = 4096, kDefaultFirst = 28;
-  const bool use = checkpoint.boolean(kUse).value_or(false);
-  const int width = use ? read_window(checkpoint, kDefaultWidth) : 0;
-  const std::int64_t first = checkpoint.integer(kFirst).value_or(kDefaultFirst);
+  const bool gguf = checkpoint.format() == Format::gguf;
+  const bool use = gguf || checkpoint.boolean(kUse).value_or(false);
+  const int width = use ? read_window(checkpoint, gguf ? 0 : kDefaultWidth) : 0;
+  const std::int64_t first = gguf ? 0 : checkpoint.integer(kFirst).value_or(kDefaultFirst);
   return layer_windows(checkpoint, layers, width, [&](int i) { return i >= first; });
 }
 
