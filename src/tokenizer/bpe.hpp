@@ -73,6 +73,8 @@ class Bpe {
   void encode(std::string_view piece, Scratch& scratch, std::vector<std::int32_t>& out) const;
 
   const TextTable& vocabulary() const noexcept { return vocabulary_; }
+  const Options& options() const noexcept { return options_; }
+  const Merges& merges() const noexcept { return merges_; }
   std::size_t merge_count() const noexcept { return merges_.size(); }
 
  private:

@@ -35,7 +35,8 @@ struct TokenizerParts {
   Framing framing;         // with add_special
   Framing config_framing;  // with add_special and follow_config
   std::optional<TokenId> bos;
-  std::vector<TokenId> end_ids;  // ascending
+  std::optional<TokenId> unknown, padding;  // where a configuration names them
+  std::vector<TokenId> end_ids;             // ascending
   std::string bos_text;
   std::string eos_text;
   std::string chat_template;

@@ -1,6 +1,8 @@
 #include "tokenizer/merges.hpp"
 
+#include <algorithm>
 #include <bit>
+#include <tuple>
 
 namespace rbee {
 
@@ -18,6 +20,19 @@ Merges::Merges(const std::vector<Merge>& merges) {
       break;
     }
   }
+}
+
+std::vector<Merges::Merge> Merges::all() const {
+  std::vector<Merge> merges;
+  merges.reserve(size_);
+  for (const Slot& slot : slots_) {
+    if (slot.left < 0) continue;
+    merges.push_back({slot.left, slot.right, slot.target.result, slot.target.rank});
+  }
+  std::ranges::sort(merges, {}, [](const Merge& merge) {
+    return std::tuple(merge.rank, merge.left, merge.right);
+  });
+  return merges;
 }
 
 }  // namespace rbee

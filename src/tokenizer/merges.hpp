@@ -27,6 +27,7 @@ class Merges {
   explicit Merges(const std::vector<Merge>& merges);
 
   std::size_t size() const noexcept { return size_; }
+  std::vector<Merge> all() const;  // by rank
 
   Target find(std::int32_t left, std::int32_t right) const noexcept {
     if (slots_.empty()) return {};

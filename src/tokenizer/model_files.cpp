@@ -148,6 +148,18 @@ void add_model_files(const std::filesystem::path& directory, Framed framed, Toke
   parts.bos = boundary("bos_token", "bos_token_id", parts.bos_text);
   const auto eos = boundary("eos_token", "eos_token_id", parts.eos_text);
 
+  const auto named = [&](const char* text_key) -> std::optional<TokenId> {
+    auto text = token_text(tokenizer_config.spec(), text_key);
+    if (!text) text = token_text(special_tokens.spec(), text_key);
+    return text ? parts.spellings.find(*text) : std::nullopt;
+  };
+  parts.unknown = named("unk_token");
+  parts.padding = named("pad_token");
+  for (const OptionalFile* file : {&generation_config, &config}) {
+    const std::vector<TokenId> ids = token_ids(file->spec(), "pad_token_id");
+    if (!parts.padding && !ids.empty()) parts.padding = ids.front();
+  }
+
   std::vector<TokenId> ends = parts.end_ids;
   if (eos) ends.push_back(*eos);
   const auto add_ends = [&ends](const JsonSpec& spec) {

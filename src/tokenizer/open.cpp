@@ -13,6 +13,7 @@
 #include "tokenizer/config_tokens.hpp"
 #include "tokenizer/gguf_tokenizer.hpp"
 #include "tokenizer/model_files.hpp"
+#include "tokenizer/open.hpp"
 #include "tokenizer/ranked_bytes.hpp"
 #include "tokenizer/rwkv_vocabulary.hpp"
 #include "tokenizer/sentence_piece_model.hpp"
@@ -45,15 +46,15 @@ const Kind* kind_in(const fs::path& directory) {
   return found == kKinds.end() ? nullptr : found;
 }
 
-std::shared_ptr<const Tokenizer> open_kind(const Kind& kind, const fs::path& directory) {
+TokenizerParts parts_of(const Kind& kind, const fs::path& directory) {
   TokenizerParts parts = kind.read((directory / kind.file).string());
   const bool complete = &kind == kKinds.data();
   if (!complete) add_config_tokens(directory, parts);
   add_model_files(directory, complete ? Framed::by_vocabulary : Framed::by_config, parts);
-  return std::make_shared<BpeTokenizer>(std::move(parts));
+  return parts;
 }
 
-std::shared_ptr<const Tokenizer> open_directory(const fs::path& directory) {
+TokenizerParts parts_in(const fs::path& directory) {
   const Kind* kind = kind_in(directory);
   if (kind == nullptr) {
     std::array<std::string_view, kKinds.size()> names;
@@ -61,26 +62,35 @@ std::shared_ptr<const Tokenizer> open_directory(const fs::path& directory) {
     throw LoadError(directory.string(), "tokenizer",
                     fmt::format("one of the files {}", fmt::join(names, ", ")), "none");
   }
-  return open_kind(*kind, directory);
+  return parts_of(*kind, directory);
+}
+
+fs::path folder_of(const fs::path& path) {
+  return fs::is_directory(path) ? path : path.parent_path();
+}
+
+std::shared_ptr<const Tokenizer> made_of(TokenizerParts parts) {
+  return std::make_shared<BpeTokenizer>(std::move(parts));
 }
 
 }  // namespace
 
+TokenizerParts open_tokenizer_parts(const fs::path& path) { return parts_in(folder_of(path)); }
+
 std::shared_ptr<const Tokenizer> Tokenizer::load(const Checkpoint& checkpoint) {
   if (const GgufMetadata* metadata = checkpoint.gguf()) {
-    return std::make_shared<BpeTokenizer>(read_gguf_tokenizer(*metadata));
+    return made_of(read_gguf_tokenizer(*metadata));
   }
-  const fs::path& path = checkpoint.path();
-  return open_directory(fs::is_directory(path) ? path : path.parent_path());
+  return made_of(parts_in(folder_of(checkpoint.path())));
 }
 
 std::shared_ptr<const Tokenizer> Tokenizer::open(const fs::path& path) {
   if (fs::is_directory(path)) {
-    if (kind_in(path) != nullptr) return open_directory(path);
+    if (kind_in(path) != nullptr) return made_of(parts_in(path));
     return load(*Checkpoint::open(path));
   }
   for (const Kind& kind : kKinds) {
-    if (path.filename() == kind.file) return open_kind(kind, path.parent_path());
+    if (path.filename() == kind.file) return made_of(parts_of(kind, path.parent_path()));
   }
   return load(*Checkpoint::open(path));
 }
