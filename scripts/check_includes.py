@@ -6,7 +6,7 @@ import sys
 
 LAYERS = [
     "base", "core", "checkpoint", "quantize", "tokenizer", "chat", "backend", "backend/ref", "backend/cpu", "backend/cuda",
-    "model", "nn", "families", "state", "sampling", "engine", "server", "app",
+    "model", "nn", "families", "convert", "state", "sampling", "engine", "server", "app",
 ]
 # Kernel objects must share no inline function with other code (see docs/architecture.md).
 KERNEL_FOLDER = "backend/cpu/kernels"

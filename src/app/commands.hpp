@@ -20,6 +20,7 @@ void add_eval(CLI::App& app, Command& selected);
 void add_tokenize(CLI::App& app, Command& selected);
 void add_perplexity(CLI::App& app, Command& selected);
 void add_bench(CLI::App& app, Command& selected);
+void add_convert(CLI::App& app, Command& selected);
 
 // A user's mistake that is found after parsing: exit code 2.
 class UsageError : public std::runtime_error {

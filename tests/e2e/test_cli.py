@@ -125,3 +125,18 @@ def test_perplexity_is_within_one_percent_of_llama_cpp(cli):
     report = json.loads(cli("perplexity", "--model", MODEL, "--file", text, "--ctx", 512, "--json").stdout)
     reference = json.loads((ROOT / "tests/data/text/perplexity.json").read_text())["smollm2:135m"]
     assert report["perplexity"] == pytest.approx(reference, rel=0.01)
+
+
+def test_convert(cli, tmp_path):
+    small = tmp_path / "small.gguf"
+    report = json.loads(cli("convert", MODEL, small, "--type", "q4_0", "--json").stdout)
+    assert report["files"] == [str(small)] and report["bytes"] == small.stat().st_size
+    assert report["architecture"] == "llama" and report["types"]["Q4_0"]["tensors"] > 200
+    text = "The capital of France is"
+    assert cli("tokenize", "--model", small, stdin=text).stdout == cli("tokenize", "--model", MODEL, stdin=text).stdout
+    best = json.loads(cli("eval", "--model", small, "--text", text, "--last").stdout)["positions"][0]["top"]
+    assert json.loads(cli("tokenize", "--model", small, stdin=" Paris").stdout) in [[token] for token, _ in best]
+    assert "--force" in cli("convert", MODEL, small, code=1).stderr
+    assert "q4_k_m" in cli("convert", MODEL, small, "--type", "q9", "--force", code=1).stderr
+    cli("convert", MODEL, code=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["small.gguf"]
