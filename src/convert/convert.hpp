@@ -12,7 +12,7 @@
 namespace rbee {
 
 struct ConvertOptions {
-  std::string type;               // "f32", "q8_0", ...; empty: the type that most of the source has
+  std::string type{};             // "f32", "q8_0", ...; empty: the type that most of the source has
   std::uint64_t split_bytes = 0;  // files of about this size; 0: one file
   bool overwrite = false;
   int threads = 0;  // 0: one for each core

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <exception>
 #include <memory>
 #include <mutex>
 #include <thread>
 
+#include "base/load_error.hpp"
 #include "checkpoint/dequantize.hpp"
 #include "quantize/quantize.hpp"
 
@@ -65,6 +67,11 @@ std::span<const std::byte> encode(const WriteTask& task, const Slice& slice, Scr
   if (from == to) return scratch.read;
   scratch.values.resize(n * cols);
   dequantize_row(from, scratch.read, scratch.values);
+  if (info(to).quantised &&
+      !std::ranges::all_of(scratch.values, [](float value) { return std::isfinite(value); })) {
+    throw LoadError("source", "tensor '" + task.spec.name + "'",
+                    "finite numbers, to be written as " + std::string(info(to).name), "another");
+  }
   scratch.encoded.resize(n * task.spec.row_bytes());
   quantize_rows(to, scratch.values, cols, importance_of(task, slice.begin), scratch.encoded);
   return scratch.encoded;
