@@ -39,6 +39,10 @@ class Backend {
 
   virtual std::string name() const = 0;  // "cpu (avx512, 2 threads)"
 
+  // Whether nothing is packed and only counted (BackendOptions::dry_run): a matrix may then come
+  // without its bytes.
+  virtual bool dry_run() const { return false; }
+
   // Copies a matrix into the backend's own layout. The source may be unmapped afterwards.
   // Throws LoadError for a type or shape the backend cannot hold.
   virtual Weight pack(const HostMatrix& matrix) = 0;

@@ -1,6 +1,7 @@
 // How quantised safetensors lay out their codes, as EncodedMatrix or as sources of AffineMatrix.
 // The shapes have been checked by whoever makes one of these.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -13,12 +14,13 @@
 #include "checkpoint/encoded_matrix.hpp"
 #include "checkpoint/float8.hpp"
 #include "checkpoint/quant_blocks.hpp"
+#include "checkpoint/stored_scales.hpp"
 
 namespace rbee {
 
 // Scales of groups of columns, [rows or 1, groups].
 struct GroupScales {
-  std::vector<float> values;
+  StoredScales values;
   std::size_t groups = 1;
   bool by_row = true;
 
@@ -31,11 +33,11 @@ struct GroupScales {
 class Fp8Matrix final : public EncodedMatrix {
  public:
   struct Scales {
-    std::vector<float> values;
+    StoredScales values;
     std::size_t block_rows, block_cols, across;
   };
-  Fp8Matrix(std::span<const std::byte> codes, Scales scales, DType type, std::size_t cols)
-      : codes_(codes), scales_(std::move(scales)), type_(type), cols_(cols) {}
+  Fp8Matrix(const StoredTensor& codes, Scales scales, DType type, std::size_t cols)
+      : name_(codes), codes_(codes.bytes), scales_(std::move(scales)), type_(type), cols_(cols) {}
 
   void rows(std::int64_t begin, std::int64_t n, std::span<std::byte> out) const override {
     std::byte* at = out.data();
@@ -52,6 +54,10 @@ class Fp8Matrix final : public EncodedMatrix {
 
   std::byte* write(std::size_t row, std::size_t k, std::byte* out) const {
     const std::byte* codes = codes_.data() + row * cols_ + k;
+    const bool nan = std::any_of(codes, codes + (type_ == DType::f32 ? 1 : 32), [](std::byte b) {
+      return (b & std::byte{0x7f}) == std::byte{0x7f};
+    });
+    if (nan) name_.bad("numbers", "NaN");
     if (type_ == DType::f32) {
       const float value = scale(row, k) * e4m3_to_float(static_cast<std::uint8_t>(*codes));
       std::memcpy(out, &value, sizeof value);
@@ -64,6 +70,7 @@ class Fp8Matrix final : public EncodedMatrix {
     return out + sizeof block;
   }
 
+  StoredName name_;
   std::span<const std::byte> codes_;
   Scales scales_;
   DType type_;
@@ -137,7 +144,7 @@ struct GptqSource {
   int zero_offset;  // 1 in the first version of the format
   std::size_t group;
   std::vector<std::uint32_t> groups;  // of each column; empty: k / group
-  std::vector<float> scales;          // [groups, rows]
+  StoredScales scales;                // [groups, rows]
 
   std::size_t group_of(std::size_t k) const { return groups.empty() ? k / group : groups[k]; }
   float scale(std::size_t row, std::size_t g) const { return scales[g * rows + row]; }
@@ -157,7 +164,7 @@ struct AwqSource {
   std::span<const std::byte> zeros;
   std::size_t rows;
   std::size_t group;
-  std::vector<float> scales;  // [groups, rows]
+  StoredScales scales;  // [groups, rows]
 
   std::size_t group_of(std::size_t k) const { return k / group; }
   float scale(std::size_t row, std::size_t g) const { return scales[g * rows + row]; }

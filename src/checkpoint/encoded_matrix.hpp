@@ -12,7 +12,7 @@ class EncodedMatrix {
  public:
   virtual ~EncodedMatrix() = default;
   // Writes rows [begin, begin + n) in the layout of the tensor's type: out holds n whole rows of
-  // it.
+  // it. Throws LoadError for codes or scales that are no finite numbers.
   virtual void rows(std::int64_t begin, std::int64_t n, std::span<std::byte> out) const = 0;
 };
 

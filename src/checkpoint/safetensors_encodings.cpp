@@ -157,8 +157,9 @@ class Decoder {
   }
 
   // Scales [rows, groups], [rows], [rows, 1] or one for all.
-  GroupScales group_scales(const StoredTensor& tensor, std::int64_t rows, std::int64_t groups) {
-    GroupScales scales{values_of(tensor), size(groups), true};
+  GroupScales group_scales(const StoredTensor& tensor, std::int64_t rows, std::int64_t groups,
+                           float divisor = 1) {
+    GroupScales scales{StoredScales(tensor, divisor), size(groups), true};
     const std::size_t count = scales.values.size();
     if (count == 1 && groups == 1) {
       scales.by_row = false;
@@ -183,7 +184,7 @@ class Decoder {
       maybe(module + end);
     expect_matrix(tensor);
     const std::int64_t rows = tensor.shape[0], cols = tensor.shape[1];
-    Fp8Matrix::Scales scales{values_of(*scale), size(rows), size(cols), 1};
+    Fp8Matrix::Scales scales{StoredScales(*scale), size(rows), size(cols), 1};
     if (scale->shape.size() == 2 && scale->shape[1] * scale->shape[0] > 1 &&
         !(scale->shape[1] == 1 && scale->shape[0] == rows)) {
       const auto [block_rows, block_cols] = block_size(tensor);
@@ -198,11 +199,8 @@ class Decoder {
     }
     const bool whole = cols % 32 == 0 && (scales.block_cols % 32 == 0 || scales.across == 1);
     const DType type = whole ? DType::f8_e4m3 : DType::f32;
-    const bool nan = std::ranges::any_of(
-        tensor.bytes, [](std::byte b) { return (b & std::byte{0x7f}) == std::byte{0x7f}; });
-    if (nan) bad(tensor, "numbers", "NaN");
     add(tensor, name, type, tensor.shape,
-        std::make_shared<Fp8Matrix>(tensor.bytes, std::move(scales), type, size(cols)));
+        std::make_shared<Fp8Matrix>(tensor, std::move(scales), type, size(cols)));
   }
 
   // Stacks of matrices, [.., rows, groups, 16] and [.., rows, groups]. The name stays: without its
@@ -319,7 +317,7 @@ class Decoder {
                       text("checkpoint_format") == "gptq_v2" ? 0 : 1,
                       size(group),
                       {},
-                      values_of(scales)};
+                      StoredScales(scales)};
     DType type = affine_type(static_cast<int>(bits), cols, group);
     if (const StoredTensor* order = maybe(module + ".g_idx")) {
       source.groups = column_groups(*order, cols, groups, group);
@@ -364,7 +362,8 @@ class Decoder {
     expect_shape(zeros, {groups, rows / 8});
     const std::int64_t group = cols / groups;
     add_affine(words, module + ".weight", affine_type(4, cols, group), {rows, cols},
-               AwqSource{words.bytes, zeros.bytes, size(rows), size(group), values_of(scales)});
+               AwqSource{words.bytes, zeros.bytes, size(rows), size(group),
+                         StoredScales(scales)});
   }
 
   void int8(const StoredTensor& tensor, const std::string& module) {
@@ -378,10 +377,7 @@ class Decoder {
     maybe(module + ".weight_format");
     maybe(module + ".input_scale");
     expect_matrix(tensor);
-    GroupScales scales = group_scales(*scale, tensor.shape[0], 1);
-    if (bitsandbytes) {
-      for (float& value : scales.values) value /= 127;
-    }
+    GroupScales scales = group_scales(*scale, tensor.shape[0], 1, bitsandbytes ? 127 : 1);
     const DType type = affine_type(8, tensor.shape[1], tensor.shape[1]);
     add_affine(tensor, tensor.name, type, tensor.shape,
                ByteSource{tensor.bytes, size(tensor.shape[1]), std::move(scales)});

@@ -391,9 +391,10 @@ TEST(Mxfp4, NeighbouringNibbles) {
   }
 }
 
+// Of finding the matrices, or else of making them.
 std::string error_of(Store store, const Json& config) {
   try {
-    decode_encodings(&config, store.tensors);
+    for (const TensorInfo& info : decode_encodings(&config, store.tensors)) TensorData{info};
   } catch (const LoadError& error) {
     return error.what();
   }

@@ -173,7 +173,6 @@ Weight Loader::pack(const HostMatrix& matrix) {
 }
 
 Weight Loader::pack(const HostMatrix& file, const Stored& stored) {
-  if (backend_ == nullptr) return pack(file);
   std::vector<std::byte> copy;
   const auto bytes = stored_bytes(file, stored, copy);
   return pack({bytes, file.type, file.rows, file.cols, file.name});
@@ -192,7 +191,7 @@ Weight Loader::maybe_matrix(const Name& name, int rows, int cols, int layer, con
 
 Weight Loader::pack_matrix(const TensorInfo& tensor, int rows, int cols, const Stored& stored) {
   expect_stored(tensor, 0, rows, cols, stored);
-  if (backend_ == nullptr) return pack({{}, tensor.type, rows, cols, tensor.name});
+  if (!reads()) return pack({{}, tensor.type, rows, cols, tensor.name});
   const TensorData data(tensor);
   const Weight weight = pack({data.bytes(), tensor.type, rows, cols, tensor.name}, stored);
   MappedFile::release(tensor.bytes);
@@ -207,6 +206,7 @@ Weight Loader::f32_matrix(const Name& name, int rows, int cols, int layer) {
   const bool flat = rows == 1 && info->shape.size() == 1;
   const std::array<std::int64_t, 2> shape{rows, cols};
   expect_shape(*info, std::span(shape).subspan(flat ? 1 : 0));
+  if (!reads()) return pack({{}, DType::f32, rows, cols, info->name});
   const std::vector<float> values = decode(*info);
   report_progress();
   return pack({std::as_bytes(std::span(values)), DType::f32, rows, cols, info->name});

@@ -131,6 +131,8 @@ class Loader {
   std::size_t packed_bytes() const { return packed_bytes_; }  // what they take in the backend
 
  private:
+  // Whether matrices are read: not in a dry run.
+  bool reads() const { return backend_ != nullptr && !backend_->dry_run(); }
   const TensorInfo* find(const Name& name, int layer) const;
   const TensorInfo* use(const Name& name, int layer);
   void tell(const TensorRequest& request) const;

@@ -58,7 +58,7 @@ std::vector<Weight> Loader::stacked_experts(const TensorInfo& tensor, int n, int
   expect_stored(tensor, n, rows, cols, stored);
   std::vector<Weight> weights;
   for (int x = 0; x < n; ++x) {
-    if (backend_ == nullptr) {
+    if (!reads()) {
       weights.push_back(pack({{}, tensor.type, rows, cols, tensor.name}));
       continue;
     }

@@ -56,12 +56,14 @@ std::vector<Weight> Loader::head_matrices(const Name& name, const HeadRows& part
   tell({name, layer, *tensor, rows, cols, {}, part});
   expect_shape(*tensor, tensor->shape.size() == 3 ? std::span<const std::int64_t>(stacked)
                                                   : std::span<const std::int64_t>(flat));
-  if (backend_ == nullptr) {
+  if (!reads()) {
     const DType turned = info(tensor->type).quantised ? DType::f32 : tensor->type;
     const HostMatrix matrix = part.transpose
                                   ? HostMatrix{{}, turned, cols, rows, tensor->name}
                                   : HostMatrix{{}, tensor->type, rows, cols, tensor->name};
-    return {static_cast<std::size_t>(part.heads), pack(matrix)};
+    std::vector<Weight> weights;
+    for (int h = 0; h < part.heads; ++h) weights.push_back(pack(matrix));
+    return weights;
   }
   const TensorData data(*tensor);
   const std::size_t row = row_bytes(tensor->type, static_cast<std::size_t>(cols));

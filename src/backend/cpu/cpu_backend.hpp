@@ -39,6 +39,7 @@ class CpuBackend final : public Backend {
   ~CpuBackend() override;
 
   std::string name() const override;
+  bool dry_run() const override { return options_.dry_run; }
 
   Weight pack(const HostMatrix& matrix) override;
   Weight pack_vector(std::span<const float> values) override;

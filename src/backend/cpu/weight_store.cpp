@@ -23,19 +23,25 @@ static_assert(static_cast<int>(PanelType::fp4) == static_cast<int>(DType::fp4));
 
 PanelType panel_type(DType type) noexcept { return static_cast<PanelType>(type); }
 
-void check(const HostMatrix& matrix) {
-  const auto fail = [&](const std::string& expected, const std::string& found) {
-    throw LoadError("cpu backend", "matrix '" + std::string(matrix.name) + "'", expected, found);
-  };
+[[noreturn]] void fail(const HostMatrix& matrix, const std::string& expected,
+                       const std::string& found) {
+  throw LoadError("cpu backend", "matrix '" + std::string(matrix.name) + "'", expected, found);
+}
+
+void check_shape(const HostMatrix& matrix) {
   const int block = info(matrix.type).block;
   if (matrix.rows < 1 || matrix.cols < 1 || matrix.cols % block != 0) {
-    fail("rows of whole blocks of " + std::to_string(block),
+    fail(matrix, "rows of whole blocks of " + std::to_string(block),
          std::to_string(matrix.rows) + " rows of " + std::to_string(matrix.cols));
   }
+}
+
+void check(const HostMatrix& matrix) {
+  check_shape(matrix);
   const std::size_t bytes = static_cast<std::size_t>(matrix.rows) *
                             row_bytes(matrix.type, static_cast<std::size_t>(matrix.cols));
   if (matrix.bytes.size() != bytes) {
-    fail(std::to_string(bytes) + " bytes", std::to_string(matrix.bytes.size()));
+    fail(matrix, std::to_string(bytes) + " bytes", std::to_string(matrix.bytes.size()));
   }
 }
 
@@ -90,7 +96,7 @@ Weight WeightStore::pack_vector(std::span<const float> values) {
 }
 
 Weight WeightStore::plan(const HostMatrix& matrix) {
-  check(matrix);
+  check_shape(matrix);
   bytes_ += whole_lines(packed_matrix_bytes(matrix.type, matrix.rows, matrix.cols));
   return {&kNoWeight, matrix.type, matrix.rows, matrix.cols};
 }

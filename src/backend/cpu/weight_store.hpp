@@ -21,7 +21,7 @@ class WeightStore {
   // Throws LoadError for a shape that does not fit its type or its bytes.
   Weight pack(const HostMatrix& matrix, ThreadPool& pool);
   Weight pack_vector(std::span<const float> values);
-  // Check and count as the two above, but take no memory; nothing may read the result.
+  // Check the shape and count as the two above, but take no memory; nothing may read the result.
   Weight plan(const HostMatrix& matrix);
   Weight plan_vector(std::span<const float> values);
 

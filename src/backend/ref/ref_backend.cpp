@@ -74,22 +74,27 @@ void RefBackend::check_batch(const Batch& batch) const {
 Weight RefBackend::pack(const HostMatrix& matrix) {
   const bool whole_blocks =
       matrix.rows > 0 && matrix.cols > 0 && matrix.cols % info(matrix.type).block == 0;
-  if (!whole_blocks || matrix.bytes.size() != packed_bytes(matrix.type, matrix.rows, matrix.cols)) {
+  const std::size_t bytes =
+      whole_blocks ? packed_bytes(matrix.type, matrix.rows, matrix.cols) : 0;
+  if (!whole_blocks || (!dry_run_ && matrix.bytes.size() != bytes)) {
     throw LoadError("backend ref", fmt::format("tensor '{}'", matrix.name),
                     fmt::format("[{}, {}] of {} in whole blocks", matrix.rows, matrix.cols,
                                 info(matrix.type).name),
                     fmt::format("{} bytes", matrix.bytes.size()));
   }
+  weight_bytes_ += bytes;
+  if (dry_run_) return {&kNoWeight, matrix.type, matrix.rows, matrix.cols};
   return keep(matrix.bytes, matrix.type, matrix.rows, matrix.cols);
 }
 
 Weight RefBackend::pack_vector(std::span<const float> values) {
-  return keep(std::as_bytes(values), DType::f32, 1, static_cast<int>(values.size()));
+  const int size = static_cast<int>(values.size());
+  weight_bytes_ += values.size_bytes();
+  if (dry_run_) return {&kNoWeight, DType::f32, 1, size};
+  return keep(std::as_bytes(values), DType::f32, 1, size);
 }
 
 Weight RefBackend::keep(std::span<const std::byte> bytes, DType type, int rows, int cols) {
-  weight_bytes_ += bytes.size();
-  if (dry_run_) return {&kNoWeight, type, rows, cols};
   const auto& copy = weights_.emplace_back(bytes.begin(), bytes.end());
   return {copy.data(), type, rows, cols};
 }

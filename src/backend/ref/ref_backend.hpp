@@ -16,6 +16,7 @@ class RefBackend final : public Backend {
   explicit RefBackend(const BackendOptions& options = {}) : dry_run_(options.dry_run) {}
 
   std::string name() const override { return "ref"; }
+  bool dry_run() const override { return dry_run_; }
 
   // Weights keep their file layout, in an own copy; rows are decoded to f32 whenever they are used.
   Weight pack(const HostMatrix& matrix) override;
