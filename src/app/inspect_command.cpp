@@ -10,8 +10,10 @@
 #include "app/model_path.hpp"
 #include "base/json.hpp"
 #include "base/load_error.hpp"
+#include "engine/memory_fit.hpp"
 #include "model/family.hpp"
 #include "model/make_backend.hpp"
+#include "state/free_memory.hpp"
 #include "state/state_cache.hpp"
 
 namespace rbee {
@@ -55,34 +57,32 @@ Json inspect_tokenizer(const std::filesystem::path& path) {
   }
 }
 
-// What serving takes: the backend has seen every weight, in a dry run.
-Json inspect_memory(const Backend& backend, const ModelInfo& info) {
-  const std::size_t page = backend.page_bytes(info.state);
-  const std::size_t weights = backend.memory().weights;
-  const std::size_t sequence =
-      static_cast<std::size_t>(pages_for(info.max_context)) * page + backend.slot_bytes(info.state);
-  return {{"device", backend.name()},
-          {"weights_bytes", weights},
-          {"state_bytes_per_token", static_cast<double>(page) / kPageTokens},
-          {"state_bytes_per_sequence", backend.slot_bytes(info.state)},
+Json inspect_memory(const ModelPlan& plan) {
+  const MemoryNeed least = least_memory(plan, 0, 1);
+  const std::size_t sequence = plan.state_bytes(plan.info.max_context);
+  const std::size_t available = free_memory();
+  return {{"device", plan.device},
+          {"weights_bytes", plan.weight_bytes},
+          {"state_bytes_per_token", static_cast<double>(plan.page_bytes) / kPageTokens},
+          {"state_bytes_per_sequence", plan.slot_bytes},
           {"state_bytes_of_full_context", sequence},
-          {"total_bytes", weights + sequence}};
+          {"total_bytes", plan.weight_bytes + sequence},
+          {"least_bytes", least.total()},
+          {"available_bytes", available},
+          {"fits", least.total() <= available}};
 }
 
-// Builds the model on a backend that keeps nothing.
-Json inspect_model(const Checkpoint& checkpoint, Backend& backend) {
+Json inspect_model(const Checkpoint& checkpoint, Backend& dry) {
   const Family& family = find_family(checkpoint, all_families());
-  Loader loader(checkpoint, &backend);
-  const auto model = family.build(loader);
-  loader.check_all_used();
-  const ModelInfo& info = model->info();
+  const ModelPlan plan = plan_model(checkpoint, family, dry, 0);
+  const ModelInfo& info = plan.info;
   return {{"family", family.id},
-          {"parameters", loader.parameters()},
+          {"parameters", plan.parameters},
           {"layers", info.n_layers},
           {"hidden_size", info.hidden_size},
           {"vocab_size", info.vocab_size},
           {"context", info.max_context},
-          {"memory", inspect_memory(backend, info)}};
+          {"memory", inspect_memory(plan)}};
 }
 
 Json inspect(const InspectOptions& options) {
@@ -135,6 +135,9 @@ void print_model(const Json& json) {
              fmt::format("{} for weights, {} of state per token ({})", bytes("weights_bytes"),
                          bytes("state_bytes_per_token"), memory["device"].get<std::string>()));
   print_line("", fmt::format("{} with a sequence as long as the context", bytes("total_bytes")));
+  print_line("", fmt::format("{} at least, {} are available{}", bytes("least_bytes"),
+                             bytes("available_bytes"),
+                             memory["fits"].get<bool>() ? "" : ": does not fit"));
 }
 
 void print_report(const Json& json) {

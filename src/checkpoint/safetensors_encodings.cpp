@@ -362,8 +362,7 @@ class Decoder {
     expect_shape(zeros, {groups, rows / 8});
     const std::int64_t group = cols / groups;
     add_affine(words, module + ".weight", affine_type(4, cols, group), {rows, cols},
-               AwqSource{words.bytes, zeros.bytes, size(rows), size(group),
-                         StoredScales(scales)});
+               AwqSource{words.bytes, zeros.bytes, size(rows), size(group), StoredScales(scales)});
   }
 
   void int8(const StoredTensor& tensor, const std::string& module) {

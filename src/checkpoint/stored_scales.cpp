@@ -44,12 +44,24 @@ float StoredScales::operator[](std::size_t i) const {
   if (width_ == 2) std::memcpy(&bits16, at, sizeof bits16);
   float value = 0;
   switch (kind_) {
-    case Kind::f32: std::memcpy(&value, at, sizeof value); break;
-    case Kind::f16: value = f16_to_float(bits16); break;
-    case Kind::bf16: value = bf16_to_float(bits16); break;
-    case Kind::e4m3: value = e4m3_to_float(bits8); break;
-    case Kind::e8m0: value = e8m0_to_float(bits8); break;
-    case Kind::u8: value = static_cast<float>(bits8); break;
+    case Kind::f32:
+      std::memcpy(&value, at, sizeof value);
+      break;
+    case Kind::f16:
+      value = f16_to_float(bits16);
+      break;
+    case Kind::bf16:
+      value = bf16_to_float(bits16);
+      break;
+    case Kind::e4m3:
+      value = e4m3_to_float(bits8);
+      break;
+    case Kind::e8m0:
+      value = e8m0_to_float(bits8);
+      break;
+    case Kind::u8:
+      value = static_cast<float>(bits8);
+      break;
   }
   if (!std::isfinite(value)) name_.bad("finite numbers", "an infinity or NaN");
   return value / divisor_;

@@ -4,16 +4,33 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "engine/memory_fit.hpp"
 #include "model/loader.hpp"
 #include "model/make_backend.hpp"
+#include "state/free_memory.hpp"
 
 namespace rbee {
+namespace {
+
+void require_fit(const Checkpoint& checkpoint, const Family& family, const LoadOptions& options) {
+  BackendOptions dry = options.backend;
+  dry.dry_run = true;
+  const auto backend = make_backend(options.device, dry);
+  const ModelPlan plan = plan_model(checkpoint, family, *backend, options.context);
+  const std::size_t available =
+      options.available_memory > 0 ? options.available_memory : free_memory();
+  require_memory(checkpoint.path().string(), plan,
+                 least_memory(plan, options.context, options.sequences), available);
+}
+
+}  // namespace
 
 LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& options) {
   constexpr double kMiB = 1 << 20;
   const auto start = std::chrono::steady_clock::now();
   const auto checkpoint = Checkpoint::open(path);
   const Family& family = find_family(*checkpoint, all_families());
+  require_fit(*checkpoint, family, options);
 
   LoadedModel loaded;
   loaded.family = family.id;

@@ -19,7 +19,9 @@ struct LoadOptions {
   BackendOptions backend;
   std::function<void(std::size_t bytes_done, std::size_t bytes_total)> progress;
   bool with_tokenizer = true;
-  int context = 0;  // tokens of the longest sequence to come; 0: the model's own limit
+  int context = 0;    // tokens of the longest sequence to come; 0: the model's own limit
+  int sequences = 1;  // at once
+  std::size_t available_memory = 0;  // 0: what the system says is free
 };
 
 // Members are destroyed in reverse order: the model before the backend that holds its weights.
@@ -33,7 +35,7 @@ struct LoadedModel {
   std::unique_ptr<Model> model;
 };
 
-// Throws LoadError.
+// Throws LoadError, before it takes any memory, for a model that does not fit (require_memory).
 LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& options);
 
 }  // namespace rbee

@@ -36,11 +36,13 @@ std::optional<std::uint64_t> field_in(const fs::path& path, std::string_view key
   return std::nullopt;
 }
 
+// throttle: the limit from which on the kernel slows a group down to a crawl.
 struct GroupFiles {
-  std::string_view limit, usage, reclaimable;
+  std::string_view limit, throttle, usage, reclaimable;
 };
-constexpr GroupFiles kV2{"memory.max", "memory.current", "inactive_file"};
-constexpr GroupFiles kV1{"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"};
+constexpr GroupFiles kV2{"memory.max", "memory.high", "memory.current", "inactive_file"};
+constexpr GroupFiles kV1{"memory.limit_in_bytes", "", "memory.usage_in_bytes",
+                         "total_inactive_file"};
 
 // The least that the group and the groups above it leave. Page cache that the kernel may drop
 // counts as free, as it does in MemAvailable.
@@ -48,13 +50,15 @@ std::uint64_t free_in_groups(const fs::path& mount, fs::path group, const GroupF
   std::uint64_t least = kUnlimited;
   for (;;) {
     const fs::path folder = mount / group;
-    const auto limit = number_in(folder / files.limit);
+    const std::uint64_t limit =
+        std::min(number_in(folder / files.limit).value_or(kUnlimited),
+                 number_in(folder / files.throttle).value_or(kUnlimited));
     const auto usage = number_in(folder / files.usage);
-    if (limit && usage) {
+    if (limit != kUnlimited && usage) {
       const std::uint64_t cache =
           std::min(field_in(folder / "memory.stat", files.reclaimable).value_or(0), *usage);
       const std::uint64_t used = *usage - cache;
-      least = std::min(least, *limit > used ? *limit - used : 0);
+      least = std::min(least, limit > used ? limit - used : 0);
     }
     if (group.empty()) return least;
     group = group.parent_path();

@@ -28,14 +28,16 @@ double packed_bits(const SparseTensor& tensor) {
   if (ends(".weight_packed")) return 8 * 6.0;  // eight of INT4 in a word
   if (ends("_blocks")) return 2 * 4.25;        // two of MXFP4 in a byte
   if (tensor.shape.size() == 1) return 32;
-  static const std::map<std::string, double> kBits{
-      {"F32", 32}, {"BF16", 16}, {"F16", 16}, {"F8_E4M3", 9}, {"Q4_K", 4.5}, {"Q5_0", 5.5}};
+  static const std::map<std::string, double> kBits{{"F32", 32},    {"BF16", 16},  {"F16", 16},
+                                                   {"F8_E4M3", 9}, {"Q4_K", 4.5}, {"Q5_0", 5.5}};
   return kBits.at(tensor.type);
 }
 
 // Tensors that are not weights of the decoder.
 bool is_extra(const SparseTensor& tensor, const Json& config) {
-  const auto has = [&](std::string_view part) { return tensor.name.find(part) != std::string::npos; };
+  const auto has = [&](std::string_view part) {
+    return tensor.name.find(part) != std::string::npos;
+  };
   const bool predicts = config.value("num_nextn_predict_layers", 0) > 0;
   const auto predicting = "layers." + std::to_string(config.value("num_hidden_layers", 0)) + ".";
   return has("vision_tower.") || has("multi_modal_projector.") || has(".indexer.") ||
@@ -113,8 +115,8 @@ TEST_P(Released, GgufIsTheSameModel) {
 std::string test_name(const ::testing::TestParamInfo<std::filesystem::path>& info) {
   std::string name = info.param.stem();
   std::replace_if(
-      name.begin(), name.end(), [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; },
-      '_');
+      name.begin(), name.end(),
+      [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
   return name;
 }
 

@@ -64,12 +64,8 @@ void append(const SparseTensor& tensor, testing::GgufImage& image, std::uint64_t
   const DType type = dtype_from_name(tensor.type).value();
   const auto cols = static_cast<std::size_t>(tensor.shape.back());
   const auto rows = static_cast<std::uint64_t>(tensor.elements()) / cols;
-  image.tensors.push_back({tensor.name,
-                           {tensor.shape.rbegin(), tensor.shape.rend()},
-                           gguf_type_id(type),
-                           end,
-                           {},
-                           {}});
+  image.tensors.push_back(
+      {tensor.name, {tensor.shape.rbegin(), tensor.shape.rend()}, gguf_type_id(type), end, {}, {}});
   end += rows * row_bytes(type, cols);
   end = (end + image.alignment - 1) / image.alignment * image.alignment;
 }

@@ -74,8 +74,7 @@ void RefBackend::check_batch(const Batch& batch) const {
 Weight RefBackend::pack(const HostMatrix& matrix) {
   const bool whole_blocks =
       matrix.rows > 0 && matrix.cols > 0 && matrix.cols % info(matrix.type).block == 0;
-  const std::size_t bytes =
-      whole_blocks ? packed_bytes(matrix.type, matrix.rows, matrix.cols) : 0;
+  const std::size_t bytes = whole_blocks ? packed_bytes(matrix.type, matrix.rows, matrix.cols) : 0;
   if (!whole_blocks || (!dry_run_ && matrix.bytes.size() != bytes)) {
     throw LoadError("backend ref", fmt::format("tensor '{}'", matrix.name),
                     fmt::format("[{}, {}] of {} in whole blocks", matrix.rows, matrix.cols,

@@ -1,0 +1,103 @@
+#include "engine/memory_fit.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+
+#include "base/load_error.hpp"
+#include "engine/load_model.hpp"
+#include "model/make_backend.hpp"
+
+namespace rbee {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+const std::filesystem::path kFixtures = std::filesystem::path(RBEE_TEST_DATA) / "fixtures";
+
+ModelPlan plan_of(const std::filesystem::path& path) {
+  const auto checkpoint = Checkpoint::open(path);
+  BackendOptions options;
+  options.dry_run = true;
+  const auto backend = make_backend("cpu", options);
+  return plan_model(*checkpoint, find_family(*checkpoint, all_families()), *backend, 0);
+}
+
+std::string error_of(const ModelPlan& plan, const MemoryNeed& need, std::size_t available) {
+  try {
+    require_memory("x.gguf", plan, need, available);
+  } catch (const LoadError& error) {
+    return error.what();
+  }
+  return "fits";
+}
+
+// 7e9 weights of 4.5 bits, 128 KiB of keys and values a token.
+ModelPlan large() {
+  ModelPlan plan;
+  plan.parameters = 7'000'000'000;
+  plan.info = {.n_layers = 32,
+               .hidden_size = 4096,
+               .vocab_size = 32000,
+               .max_context = 32768,
+               .context_limit = 0,
+               .state = {}};
+  plan.weight_bytes = plan.parameters * 9 / 16;
+  plan.page_bytes = std::size_t{64} * 128 * 1024;
+  return plan;
+}
+
+TEST(MemoryFit, CountsWeightsStateAndActivations) {
+  const ModelPlan plan = plan_of(kFixtures / "llama3");
+  const MemoryNeed need = least_memory(plan, 100, 1);
+  EXPECT_EQ(need.context, 100);
+  EXPECT_EQ(need.weights, plan.weight_bytes);
+  EXPECT_EQ(need.state, 2 * plan.page_bytes);
+  EXPECT_GT(need.activations, 0U);
+  EXPECT_EQ(error_of(plan, need, need.total()), "fits");
+  EXPECT_THAT(error_of(plan, need, need.total() - 1), HasSubstr("memory"));
+}
+
+TEST(MemoryFit, ContextThatIsNotAskedForMayBeCut) {
+  const ModelPlan plan = large();
+  EXPECT_EQ(least_memory(plan, 0, 1).context, kLeastContext);
+  EXPECT_EQ(least_memory(plan, 32768, 1).context, 32768);
+  ModelPlan brief = plan;
+  brief.info.max_context = 64;
+  EXPECT_EQ(least_memory(brief, 0, 1).context, 64);
+}
+
+TEST(MemoryFit, SlotsBesidePagesAreNeededForAllSequences) {
+  ModelPlan plan = large();
+  plan.slot_bytes = 1000;
+  EXPECT_EQ(least_memory(plan, 64, 8).state, plan.page_bytes + 8000);
+  plan.page_bytes = 0;  // without pages sequences can wait for a slot
+  EXPECT_EQ(least_memory(plan, 64, 8).state, 1000U);
+}
+
+TEST(MemoryFit, SaysWhatIsLackingAndWhatWouldFit) {
+  const ModelPlan plan = large();
+  constexpr std::size_t kGiB = std::size_t{1} << 30;
+  EXPECT_THAT(error_of(plan, least_memory(plan, 32768, 1), 6 * kGiB),
+              AllOf(HasSubstr("x.gguf: memory: expected 8.67 GiB (3.67 for weights, 4.00 for the "
+                              "state of 32768 tokens, 1.00 for activations)"),
+                    HasSubstr("found 6.00 GiB available; --ctx 8192 would fit")));
+  EXPECT_THAT(error_of(plan, least_memory(plan, 0, 1), 3 * kGiB),
+              HasSubstr("a file with at most 3.4 bits a weight would fit, this one takes 4.5"));
+  EXPECT_THAT(error_of(plan, least_memory(plan, 0, 1), kGiB),
+              HasSubstr("no file of this model would fit"));
+}
+
+TEST(MemoryFit, LoadingIsRefusedBeforehand) {
+  LoadOptions options;
+  options.available_memory = 1 << 20;
+  EXPECT_THROW(load_model(kFixtures / "llama3", options), LoadError);
+  options.available_memory = std::size_t{1} << 30;
+  EXPECT_NO_THROW(load_model(kFixtures / "llama3", options));
+}
+
+}  // namespace
+}  // namespace rbee
