@@ -76,12 +76,9 @@ Json inspect_model(const Checkpoint& checkpoint, Backend& dry) {
   const Family& family = find_family(checkpoint, all_families());
   const ModelPlan plan = plan_model(checkpoint, family, dry, 0);
   const ModelInfo& info = plan.info;
-  return {{"family", family.id},
-          {"parameters", plan.parameters},
-          {"layers", info.n_layers},
-          {"hidden_size", info.hidden_size},
-          {"vocab_size", info.vocab_size},
-          {"context", info.max_context},
+  return {{"family", family.id},           {"parameters", plan.parameters},
+          {"layers", info.n_layers},       {"hidden_size", info.hidden_size},
+          {"vocab_size", info.vocab_size}, {"context", info.max_context},
           {"memory", inspect_memory(plan)}};
 }
 

@@ -26,7 +26,7 @@ std::function<float(float)> GgufLayout::value_change(const std::string& name) co
 }
 
 std::function<std::int64_t(std::int64_t)> GgufLayout::row_place(const std::string& name) const {
-  if (!is("llama") && !is("olmo") && !is("smollm3")) return {};
+  if (!is("llama") && !is("olmo") && !is("smollm3") && !is("granite")) return {};
   const bool fused = has(name, ".attn_qkv.");
   if (!fused && !has(name, ".attn_q.") && !has(name, ".attn_k.")) return {};
   const std::int64_t d = head_dim_;

@@ -41,15 +41,15 @@ std::string advice(const ModelPlan& plan, const MemoryNeed& need, std::size_t av
     return fmt::format("; --ctx {} would fit", context);
   }
   const std::size_t rest = need.total() - need.weights;
-  const double bits = available <= rest || plan.parameters == 0
-                          ? 0
-                          : 8.0 * static_cast<double>(available - rest) /
-                                static_cast<double>(plan.parameters);
+  const double bits =
+      available <= rest || plan.parameters == 0
+          ? 0
+          : 8.0 * static_cast<double>(available - rest) / static_cast<double>(plan.parameters);
   constexpr double kFewestBits = 1.5;
   if (bits < kFewestBits) return "; no file of this model would fit";
-  return fmt::format("; a file with at most {:.1f} bits a weight would fit, this one takes {:.1f}",
-                     bits,
-                     8.0 * static_cast<double>(need.weights) / static_cast<double>(plan.parameters));
+  return fmt::format(
+      "; a file with at most {:.1f} bits a weight would fit, this one takes {:.1f}", bits,
+      8.0 * static_cast<double>(need.weights) / static_cast<double>(plan.parameters));
 }
 
 }  // namespace
@@ -80,9 +80,9 @@ MemoryNeed least_memory(const ModelPlan& plan, int context, int sequences) {
   if (plan.page_bytes > 0) {
     need.state += plan.slot_bytes * static_cast<std::size_t>(std::max(sequences - 1, 0));
   }
-  need.activations = std::max(
-      activation_bytes(plan.info),
-      static_cast<std::size_t>(static_cast<double>(need.state) * kBesideState));
+  need.activations =
+      std::max(activation_bytes(plan.info),
+               static_cast<std::size_t>(static_cast<double>(need.state) * kBesideState));
   return need;
 }
 

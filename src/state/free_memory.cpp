@@ -50,9 +50,8 @@ std::uint64_t free_in_groups(const fs::path& mount, fs::path group, const GroupF
   std::uint64_t least = kUnlimited;
   for (;;) {
     const fs::path folder = mount / group;
-    const std::uint64_t limit =
-        std::min(number_in(folder / files.limit).value_or(kUnlimited),
-                 number_in(folder / files.throttle).value_or(kUnlimited));
+    const std::uint64_t limit = std::min(number_in(folder / files.limit).value_or(kUnlimited),
+                                         number_in(folder / files.throttle).value_or(kUnlimited));
     const auto usage = number_in(folder / files.usage);
     if (limit != kUnlimited && usage) {
       const std::uint64_t cache =

@@ -216,7 +216,7 @@ def rope_keys(c, keys):
     if c["model_type"] == "gemma3_text":
         keys["rope.freq_base_swa"] = float(c["rope_local_base_freq"])
     head = c.get("head_dim") or c["hidden_size"] // c["num_attention_heads"]
-    if "partial_rotary_factor" in c or c["model_type"] in ("llama", "mistral", "mixtral", "smollm3", "phi3"):
+    if "partial_rotary_factor" in c or c["model_type"] in ("llama", "mistral", "mixtral", "granite", "smollm3", "phi3"):
         keys["rope.dimension_count"] = int(head * c.get("partial_rotary_factor", 1.0))
     if "rotary_dim" in c:
         keys["rope.dimension_count"] = c["rotary_dim"]
@@ -307,6 +307,9 @@ def gguf_keys(config):
     if kind == "falcon":
         keys.update({"context_length": 2048, "feed_forward_length": 4 * c["hidden_size"],
                      "attention.head_count_kv": c.get("num_kv_heads") if c["new_decoder_architecture"] else 1})
+    if kind == "granite":
+        keys.update({"attention.scale": c["attention_multiplier"], "embedding_scale": c["embedding_multiplier"],
+                     "residual_scale": c["residual_multiplier"], "logit_scale": c["logits_scaling"]})
     if kind == "stablelm":
         keys["use_parallel_residual"] = c["use_parallel_residual"]
     if "kv_lora_rank" in c:

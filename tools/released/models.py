@@ -21,6 +21,11 @@ def llama3_rope(factor):
             "original_max_position_embeddings": 8192}
 
 
+def granite(*shape, scores, logits):
+    return llama(*shape, architecture="GraniteForCausalLM", model_type="granite", context=131072, theta=1e7, tied=True, embedding_multiplier=12.0,
+                 residual_multiplier=0.22, attention_multiplier=scores, logits_scaling=logits, attention_bias=False, mlp_bias=False)
+
+
 def mistral(*shape, **more):
     return llama(*shape, architecture="MistralForCausalLM", model_type="mistral", **{"sliding_window": None, **more})
 
@@ -238,6 +243,8 @@ MODELS = {
     "tiiuae/Falcon3-3B-Base": (llama(22, 3072, 12, 4, 9216, 131072, head_dim=256, eps=1e-6, theta=1000042.0, context=8192), "BF16", 3227655168),
     "tiiuae/Falcon3-7B-Base": (llama(28, 3072, 12, 4, 23040, 131072, head_dim=256, eps=1e-6, theta=1000042.0, context=32768), "BF16", 7455550464),
     "tiiuae/Falcon3-10B-Base": (llama(40, 3072, 12, 4, 23040, 131072, head_dim=256, eps=1e-6, theta=1000042.0, context=32768), "BF16", 10305653760),
+    "ibm-granite/granite-3.3-2b-instruct": (granite(40, 2048, 32, 8, 8192, 49159, scores=0.015625, logits=8.0), "BF16", 2533539840),
+    "ibm-granite/granite-3.3-8b-instruct": (granite(40, 4096, 32, 8, 12800, 49159, scores=0.0078125, logits=16.0), "BF16", 8170864640),
     "mistralai/Mistral-7B-v0.1": (mistral(32, 4096, 32, 8, 14336, 32000, context=32768, sliding_window=4096), "BF16", 7241732096),
     "mistralai/Mistral-7B-Instruct-v0.3": (mistral(32, 4096, 32, 8, 14336, 32768, context=32768, theta=1e6), "BF16", 7248023552),
     "mistralai/Mistral-Nemo-Instruct-2407": (mistral(40, 5120, 32, 8, 14336, 131072, head_dim=128, context=131072, theta=1e6), "BF16", 12247782400),
