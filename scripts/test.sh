@@ -19,11 +19,8 @@ step "Build (release)"
 build release all
 scripts/check_kernel_symbols.sh build/release
 
-step "Suite under the address and undefined behaviour sanitizers"
-scripts/test_sanitizer.sh asan
-
-step "Suite under the thread sanitizer"
-scripts/test_sanitizer.sh tsan
+step "Sanitizer suite: address and undefined behaviour"
+scripts/test_sanitizer.sh asan base_test state_test sampling_test engine_test chat_test
 
 step "Tests"
 ctest --preset release
