@@ -42,7 +42,9 @@ void add_model_options(CLI::App& command, ModelOptions& options, ModelFlag flag)
 
 LoadOptions load_options(const ModelOptions& options);
 // Resolves the model's name or path and loads it, with a progress line on stderr when that is a
-// terminal. context: tokens of the longest sequence to come; 0: the model's own limit.
-LoadedModel load(const ModelOptions& options, bool with_tokenizer, int context = 0);
+// terminal. context: tokens of the longest sequence to come; 0: the model's own limit. step_tokens:
+// see plan_model.
+LoadedModel load(const ModelOptions& options, bool with_tokenizer, int context = 0,
+                 int step_tokens = 0);
 
 }  // namespace rbee

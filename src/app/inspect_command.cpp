@@ -10,6 +10,7 @@
 #include "app/model_path.hpp"
 #include "base/json.hpp"
 #include "base/load_error.hpp"
+#include "engine/engine.hpp"
 #include "engine/memory_fit.hpp"
 #include "model/family.hpp"
 #include "model/make_backend.hpp"
@@ -58,7 +59,7 @@ Json inspect_tokenizer(const std::filesystem::path& path) {
 }
 
 Json inspect_memory(const ModelPlan& plan) {
-  const MemoryNeed least = least_memory(plan, 0, 1);
+  const MemoryNeed least = least_memory(plan, 0);
   const std::size_t sequence = plan.state_bytes(plan.info.max_context);
   const std::size_t available = free_memory();
   return {{"device", plan.device},
@@ -74,7 +75,7 @@ Json inspect_memory(const ModelPlan& plan) {
 
 Json inspect_model(const Checkpoint& checkpoint, Backend& dry) {
   const Family& family = find_family(checkpoint, all_families());
-  const ModelPlan plan = plan_model(checkpoint, family, dry, 0);
+  const ModelPlan plan = plan_model(checkpoint, family, dry, 0, EngineOptions{}.max_batch_tokens);
   const ModelInfo& info = plan.info;
   return {{"family", family.id},           {"parameters", plan.parameters},
           {"layers", info.n_layers},       {"hidden_size", info.hidden_size},

@@ -50,10 +50,11 @@ LoadOptions load_options(const ModelOptions& options) {
   return result;
 }
 
-LoadedModel load(const ModelOptions& options, bool with_tokenizer, int context) {
+LoadedModel load(const ModelOptions& options, bool with_tokenizer, int context, int step_tokens) {
   LoadOptions load = load_options(options);
   load.with_tokenizer = with_tokenizer;
   load.context = context;
+  load.step_tokens = step_tokens;
   const bool terminal = ::isatty(STDERR_FILENO) != 0;
   int shown = -1;
   if (terminal) {

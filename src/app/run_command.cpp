@@ -248,7 +248,7 @@ int converse(Chat& chat) {
 }
 
 int run_chat(const RunOptions& options) {
-  LoadedModel model = load(options.model, true, options.context);
+  LoadedModel model = load(options.model, true, options.context, EngineOptions{}.max_batch_tokens);
   EngineOptions engine_options;
   engine_options.max_context = options.context;
   engine_options.max_sequences = 1;

@@ -14,6 +14,9 @@ struct PagedKv {
   int n_kv_heads = 0;
   int head_dim = 0;
   int window = 0;  // keys a query can see, itself included; 0: all
+  // 0: pages are those of the batch's tables. Else the sequence's slot holds so many pages, which
+  // are used in turn: its page j is number j % ring_pages of them (see with_rings).
+  int ring_pages = 0;
 };
 
 // One row for each token, shared by all heads: the latent that their keys and values are made of,

@@ -21,6 +21,7 @@
 #include "state/free_memory.hpp"
 #include "state/state_cache.hpp"
 #include "state/state_plan.hpp"
+#include "state/window_rings.hpp"
 
 namespace rbee {
 namespace {
@@ -35,8 +36,11 @@ StatePlan plan_and_allocate(Backend& backend, const ModelInfo& info, const Engin
       options.state_bytes > 0
           ? options.state_bytes
           : static_cast<std::size_t>(static_cast<double>(free_memory()) * kStateShareOfFreeMemory);
-  const StateNeeds needs{.page_bytes = backend.page_bytes(info.state),
-                         .slot_bytes = backend.slot_bytes(info.state),
+  const int context = options.max_context > 0 ? options.max_context : info.max_context;
+  const std::vector<LayerState> layers =
+      with_rings(info.state, context, std::max(options.max_batch_tokens, options.max_sequences));
+  const StateNeeds needs{.page_bytes = backend.page_bytes(layers),
+                         .slot_bytes = backend.slot_bytes(layers),
                          .model_context = info.max_context,
                          .max_context = options.max_context,
                          .max_sequences = options.max_sequences};
@@ -50,7 +54,7 @@ StatePlan plan_and_allocate(Backend& backend, const ModelInfo& info, const Engin
     log::warn("the context of {} tokens is longer than the {} the model was made for",
               plan->max_context, info.max_context);
   }
-  backend.allocate_state(info.state, plan->n_pages, plan->n_slots);
+  backend.allocate_state(layers, plan->n_pages, plan->n_slots);
   return *plan;
 }
 

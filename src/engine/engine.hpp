@@ -32,7 +32,7 @@ struct EngineStats {
   int waiting = 0;
   int pages_total = 0;
   int pages_free = 0;
-  int slots_total = 0;  // of recurrent state
+  int slots_total = 0;  // of recurrent state and rings
   int slots_free = 0;
   std::uint64_t steps = 0;
   std::uint64_t prompt_tokens = 0;     // of finished prefills

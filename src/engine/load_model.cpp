@@ -16,11 +16,11 @@ void require_fit(const Checkpoint& checkpoint, const Family& family, const LoadO
   BackendOptions dry = options.backend;
   dry.dry_run = true;
   const auto backend = make_backend(options.device, dry);
-  const ModelPlan plan = plan_model(checkpoint, family, *backend, options.context);
+  const ModelPlan plan =
+      plan_model(checkpoint, family, *backend, options.context, options.step_tokens);
   const std::size_t available =
       options.available_memory > 0 ? options.available_memory : free_memory();
-  require_memory(checkpoint.path().string(), plan,
-                 least_memory(plan, options.context, options.sequences), available);
+  require_memory(checkpoint.path().string(), plan, least_memory(plan, options.context), available);
 }
 
 }  // namespace

@@ -19,8 +19,8 @@ struct LoadOptions {
   BackendOptions backend;
   std::function<void(std::size_t bytes_done, std::size_t bytes_total)> progress;
   bool with_tokenizer = true;
-  int context = 0;    // tokens of the longest sequence to come; 0: the model's own limit
-  int sequences = 1;  // at once
+  int context = 0;      // tokens of the longest sequence to come; 0: the model's own limit
+  int step_tokens = 0;  // see plan_model
   std::size_t available_memory = 0;  // 0: what the system says is free
 };
 

@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "base/load_error.hpp"
 #include "model/loader.hpp"
 #include "state/state_cache.hpp"
 #include "state/state_plan.hpp"
+#include "state/window_rings.hpp"
 
 namespace rbee {
 namespace {
@@ -28,9 +30,7 @@ std::size_t activation_bytes(const ModelInfo& info) {
 
 // The longest context that would fit beside the weights; 0: none.
 int fitting_context(const ModelPlan& plan, const MemoryNeed& need, std::size_t available) {
-  const auto fits = [&](int context) {
-    return least_memory(plan, context, 1).total() <= available;
-  };
+  const auto fits = [&](int context) { return least_memory(plan, context).total() <= available; };
   int context = need.context / kPageTokens * kPageTokens;
   while (context > 0 && !fits(context)) context = context / 2 / kPageTokens * kPageTokens;
   return context;
@@ -58,28 +58,29 @@ std::size_t ModelPlan::state_bytes(int n_tokens) const {
   return static_cast<std::size_t>(pages_for(n_tokens)) * page_bytes + slot_bytes;
 }
 
-ModelPlan plan_model(const Checkpoint& checkpoint, const Family& family, Backend& dry,
-                     int context) {
+ModelPlan plan_model(const Checkpoint& checkpoint, const Family& family, Backend& dry, int context,
+                     int step_tokens) {
   Loader loader(checkpoint, &dry, context);
   const auto model = family.build(loader);
   loader.check_all_used();
   const ModelInfo& info = model->info();
+  std::vector<LayerState> layers = info.state;
+  if (step_tokens > 0) {
+    layers = with_rings(layers, context > 0 ? context : info.max_context, step_tokens);
+  }
   return {.device = dry.name(),
           .parameters = loader.parameters(),
           .info = info,
           .weight_bytes = dry.memory().weights,
-          .page_bytes = dry.page_bytes(info.state),
-          .slot_bytes = dry.slot_bytes(info.state)};
+          .page_bytes = dry.page_bytes(layers),
+          .slot_bytes = dry.slot_bytes(layers)};
 }
 
-MemoryNeed least_memory(const ModelPlan& plan, int context, int sequences) {
+MemoryNeed least_memory(const ModelPlan& plan, int context) {
   MemoryNeed need;
   need.context = context > 0 ? context : std::min(plan.info.max_context, kLeastContext);
   need.weights = plan.weight_bytes;
   need.state = plan.state_bytes(need.context);
-  if (plan.page_bytes > 0) {
-    need.state += plan.slot_bytes * static_cast<std::size_t>(std::max(sequences - 1, 0));
-  }
   need.activations =
       std::max(activation_bytes(plan.info),
                static_cast<std::size_t>(static_cast<double>(need.state) * kBesideState));

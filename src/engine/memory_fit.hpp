@@ -23,9 +23,10 @@ struct ModelPlan {
   std::size_t state_bytes(int n_tokens) const;
 };
 
-// dry: a backend made with BackendOptions::dry_run, for one plan. context: see Loader. Throws
-// LoadError.
-ModelPlan plan_model(const Checkpoint& checkpoint, const Family& family, Backend& dry, int context);
+// dry: a backend made with BackendOptions::dry_run, for one plan. context: see Loader. step_tokens:
+// of an engine, which drops keys that no window reaches; 0: all keys are kept. Throws LoadError.
+ModelPlan plan_model(const Checkpoint& checkpoint, const Family& family, Backend& dry, int context,
+                     int step_tokens);
 
 // The least with which a model can be used.
 struct MemoryNeed {
@@ -40,9 +41,8 @@ struct MemoryNeed {
 // A context that is not asked for may be cut to this many tokens, but to no fewer.
 inline constexpr int kLeastContext = 512;
 
-// context: tokens of the longest sequence; 0: not asked for. sequences: how many recurrent slots
-// there must be beside pages.
-MemoryNeed least_memory(const ModelPlan& plan, int context, int sequences);
+// context: tokens of the longest sequence; 0: not asked for.
+MemoryNeed least_memory(const ModelPlan& plan, int context);
 
 // Throws LoadError, with all of the numbers and what would fit, unless the need is met by so many
 // bytes. file: for the error.

@@ -18,12 +18,13 @@ using ::testing::HasSubstr;
 
 const std::filesystem::path kFixtures = std::filesystem::path(RBEE_TEST_DATA) / "fixtures";
 
-ModelPlan plan_of(const std::filesystem::path& path) {
-  const auto checkpoint = Checkpoint::open(path);
+ModelPlan plan_of(const std::filesystem::path& path, int context = 0, int step_tokens = 0) {
   BackendOptions options;
   options.dry_run = true;
   const auto backend = make_backend("cpu", options);
-  return plan_model(*checkpoint, find_family(*checkpoint, all_families()), *backend, 0);
+  const auto checkpoint = Checkpoint::open(path);
+  return plan_model(*checkpoint, find_family(*checkpoint, all_families()), *backend, context,
+                    step_tokens);
 }
 
 std::string error_of(const ModelPlan& plan, const MemoryNeed& need, std::size_t available) {
@@ -52,7 +53,7 @@ ModelPlan large() {
 
 TEST(MemoryFit, CountsWeightsStateAndActivations) {
   const ModelPlan plan = plan_of(kFixtures / "llama3");
-  const MemoryNeed need = least_memory(plan, 100, 1);
+  const MemoryNeed need = least_memory(plan, 100);
   EXPECT_EQ(need.context, 100);
   EXPECT_EQ(need.weights, plan.weight_bytes);
   EXPECT_EQ(need.state, 2 * plan.page_bytes);
@@ -63,31 +64,33 @@ TEST(MemoryFit, CountsWeightsStateAndActivations) {
 
 TEST(MemoryFit, ContextThatIsNotAskedForMayBeCut) {
   const ModelPlan plan = large();
-  EXPECT_EQ(least_memory(plan, 0, 1).context, kLeastContext);
-  EXPECT_EQ(least_memory(plan, 32768, 1).context, 32768);
+  EXPECT_EQ(least_memory(plan, 0).context, kLeastContext);
+  EXPECT_EQ(least_memory(plan, 32768).context, 32768);
   ModelPlan brief = plan;
   brief.info.max_context = 64;
-  EXPECT_EQ(least_memory(brief, 0, 1).context, 64);
+  EXPECT_EQ(least_memory(brief, 0).context, 64);
 }
 
-TEST(MemoryFit, SlotsBesidePagesAreNeededForAllSequences) {
-  ModelPlan plan = large();
-  plan.slot_bytes = 1000;
-  EXPECT_EQ(least_memory(plan, 64, 8).state, plan.page_bytes + 8000);
-  plan.page_bytes = 0;  // without pages sequences can wait for a slot
-  EXPECT_EQ(least_memory(plan, 64, 8).state, 1000U);
+TEST(MemoryFit, RingsHoldWhatAWindowReaches) {
+  const auto path = kFixtures / "gemma3";
+  const ModelPlan kept = plan_of(path, 100'000, 0), dropped = plan_of(path, 100'000, 64);
+  EXPECT_EQ(kept.slot_bytes, 0U);
+  EXPECT_EQ(dropped.page_bytes * 7, kept.page_bytes);  // one layer in seven sees all keys
+  EXPECT_EQ(dropped.slot_bytes, 3 * (kept.page_bytes - dropped.page_bytes));
+  EXPECT_LT(dropped.state_bytes(100'000), kept.state_bytes(100'000) / 6);
+  EXPECT_EQ(plan_of(path, 128, 64).slot_bytes, 0U);  // nothing to gain
 }
 
 TEST(MemoryFit, SaysWhatIsLackingAndWhatWouldFit) {
   const ModelPlan plan = large();
   constexpr std::size_t kGiB = std::size_t{1} << 30;
-  EXPECT_THAT(error_of(plan, least_memory(plan, 32768, 1), 6 * kGiB),
+  EXPECT_THAT(error_of(plan, least_memory(plan, 32768), 6 * kGiB),
               AllOf(HasSubstr("x.gguf: memory: expected 8.67 GiB (3.67 for weights, 4.00 for the "
                               "state of 32768 tokens, 1.00 for activations)"),
                     HasSubstr("found 6.00 GiB available; --ctx 8192 would fit")));
-  EXPECT_THAT(error_of(plan, least_memory(plan, 0, 1), 3 * kGiB),
+  EXPECT_THAT(error_of(plan, least_memory(plan, 0), 3 * kGiB),
               HasSubstr("a file with at most 3.4 bits a weight would fit, this one takes 4.5"));
-  EXPECT_THAT(error_of(plan, least_memory(plan, 0, 1), kGiB),
+  EXPECT_THAT(error_of(plan, least_memory(plan, 0), kGiB),
               HasSubstr("no file of this model would fit"));
 }
 

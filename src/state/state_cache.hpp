@@ -15,7 +15,7 @@ constexpr int pages_for(int n_tokens) noexcept {
   return n_tokens / kPageTokens + (n_tokens % kPageTokens != 0 ? 1 : 0);
 }
 
-// The state of one sequence: pages, and a recurrent slot where the model has recurrent layers.
+// The state of one sequence: pages, and a slot where the model has recurrent layers or rings.
 // Gives everything back when it dies. Move-only; the cache must outlive it.
 //
 // What a page or slot held before is not cleared: attention reads only positions that were written
@@ -53,7 +53,7 @@ struct StateUsage {
 class StateCache {
  public:
   // n_pages == 0: no layer of the model keeps keys and values, sequences of any length have room.
-  // n_slots == 0: the model has no recurrent layers.
+  // n_slots == 0: the model has no recurrent layers, and no rings of pages (with_rings).
   StateCache(int n_pages, int n_slots) : pages_(n_pages), slots_(n_slots) {}
   ~StateCache();
   StateCache(const StateCache&) = delete;

@@ -21,15 +21,15 @@ Result<StatePlan, std::string> plan_state(const StateNeeds& needs, std::size_t b
   if (plan.max_context <= 0) return Err{std::string("the model names no context length; set one")};
   const int max_sequences = std::max(needs.max_sequences, 1);
 
-  std::size_t slots = needs.slot_bytes > 0 ? max_sequences : 0;
-  const std::size_t fitting_slots = slots > 0 ? budget / needs.slot_bytes : 0;
-  // Sequences without a slot wait for one; but where pages are needed too they come first.
-  if (needs.page_bytes == 0 && fitting_slots > 0) slots = std::min(slots, fitting_slots);
-  if (slots > fitting_slots) {
-    return Err{
-        fmt::format("recurrent state for {} sequences takes {:.1f} MiB each, {:.1f} MiB are "
-                    "to be had",
-                    max_sequences, mib(needs.slot_bytes), mib(budget))};
+  // Sequences without a slot wait for one. Where pages are needed too they get half of the budget.
+  const std::size_t for_slots = needs.page_bytes == 0 ? budget : budget / 2;
+  std::size_t slots = 0;
+  if (needs.slot_bytes > 0) {
+    slots = std::clamp<std::size_t>(for_slots / needs.slot_bytes, 1, max_sequences);
+  }
+  if (slots * needs.slot_bytes > budget) {
+    return Err{fmt::format("the state of a sequence takes {:.1f} MiB, {:.1f} MiB are to be had",
+                           mib(needs.slot_bytes), mib(budget))};
   }
   plan.n_slots = static_cast<int>(slots);
   plan.bytes = slots * needs.slot_bytes;
@@ -38,7 +38,8 @@ Result<StatePlan, std::string> plan_state(const StateNeeds& needs, std::size_t b
 
   // Page numbers are 32 bits wide everywhere.
   const std::int64_t wanted = std::min<std::int64_t>(
-      std::int64_t{max_sequences} * pages_for(plan.max_context), std::numeric_limits<int>::max());
+      (slots > 0 ? static_cast<std::int64_t>(slots) : max_sequences) * pages_for(plan.max_context),
+      std::numeric_limits<int>::max());
   const std::size_t fitting = (budget - plan.bytes) / needs.page_bytes;
   const std::int64_t n_pages =
       fitting < static_cast<std::size_t>(wanted) ? static_cast<std::int64_t>(fitting) : wanted;

@@ -68,7 +68,7 @@ TEST(StatePlan, RefusesWhenNotEvenAPageFits) {
   EXPECT_FALSE(plan_state(nameless, 100 * kMiB));
 }
 
-TEST(StatePlan, SlotsComeFirst) {
+TEST(StatePlan, SlotsComeFirstUpToHalfOfTheBudget) {
   StateNeeds mixed = kNeeds;
   mixed.slot_bytes = kMiB;
   const auto plan = plan_state(mixed, 20 * kMiB);
@@ -76,7 +76,11 @@ TEST(StatePlan, SlotsComeFirst) {
   EXPECT_EQ(plan->n_slots, 4);
   EXPECT_EQ(plan->n_pages, 16);
   EXPECT_EQ(plan->bytes, 20 * kMiB);
-  EXPECT_FALSE(plan_state(mixed, 3 * kMiB));
+  const auto fewer = plan_state(mixed, 5 * kMiB);
+  ASSERT_TRUE(fewer);
+  EXPECT_EQ(fewer->n_slots, 2);
+  EXPECT_EQ(fewer->n_pages, 3);
+  EXPECT_FALSE(plan_state(mixed, kMiB - 1));
 }
 
 TEST(StatePlan, ModelsWithoutKeysNeedNoMemoryForPages) {

@@ -13,6 +13,7 @@
 #include "model/loader.hpp"
 #include "model/make_backend.hpp"
 #include "sparse.hpp"
+#include "state/window_rings.hpp"
 
 namespace rbee::released {
 namespace {
@@ -77,7 +78,7 @@ class Released : public ::testing::TestWithParam<std::filesystem::path> {
     Loader loader(*checkpoint, backend.get());
     const auto built = family.build(loader);
     loader.check_all_used();
-    check_memory(*backend, built->info(), model, expected_weight_bytes(rows, model["config"]));
+    check_memory(*backend, built->info(), model, rows);
     parameters_ = loader.parameters();
   }
 
@@ -85,13 +86,20 @@ class Released : public ::testing::TestWithParam<std::filesystem::path> {
 
  private:
   static void check_memory(const Backend& backend, const ModelInfo& info, const Json& model,
-                           double weight_bytes) {
+                           const Json& rows) {
+    const double weight_bytes = expected_weight_bytes(rows, model["config"]);
     const auto weights = static_cast<double>(backend.memory().weights);
     EXPECT_NEAR(weights / weight_bytes, 1, 0.01) << weights << " bytes";
     const Json& state = model["state_bytes"];
     const auto token = static_cast<double>(backend.page_bytes(info.state)) / kPageTokens;
     EXPECT_EQ(token, state["token"].get<double>());
     EXPECT_EQ(backend.slot_bytes(info.state), state["fixed"].get<std::size_t>());
+    // GGUF files cannot always say that there are windows.
+    const auto rings = with_rings(info.state, 1 << 30, 512);
+    const double unbounded = token - static_cast<double>(backend.page_bytes(rings)) / kPageTokens;
+    if (model["safetensors"] == rows) {
+      EXPECT_EQ(unbounded, state["windowed"].get<double>());
+    }
   }
 };
 

@@ -39,8 +39,11 @@ int heads_of(const AttendShape& shape, int group) {
 }
 
 std::byte* page_of(const AttendCall& call, int seq, int position, int group) {
-  const int index = at(call.batch.page_begin, seq) + position / kPageTokens;
-  return call.cache.page(at(call.batch.pages, index), std::min(group, call.shape.stored_heads - 1));
+  const int index = position / kPageTokens;
+  const int ring = call.cache.ring_pages;
+  const int page = ring > 0 ? at(call.batch.slots, seq) * ring + index % ring
+                            : at(call.batch.pages, at(call.batch.page_begin, seq) + index);
+  return call.cache.page(page, std::min(group, call.shape.stored_heads - 1));
 }
 
 // Of a sequence's only token each stored head is read by one task, which can store it.
@@ -49,9 +52,27 @@ bool stored_by_task(const AttendCall& call, int seq) {
          call.shape.groups() == call.shape.stored_heads;
 }
 
+// A step must not overwrite what it reads.
+void check_ring(const AttendCall& call, int seq) {
+  const Batch& batch = call.batch;
+  const int ring = call.cache.ring_pages;
+  const bool has_slot = seq < static_cast<int>(batch.slots.size()) && at(batch.slots, seq) >= 0 &&
+                        at(batch.slots, seq) < call.cache.n_pages / ring;
+  if (!has_slot) throw BackendError("a sequence has no slot for the keys of its windows");
+  const int first = oldest_key(call.shape, at(batch.positions, at(batch.seq_begin, seq)));
+  const int last = at(batch.positions, at(batch.seq_begin, seq + 1) - 1);
+  if (last / kPageTokens - first / kPageTokens >= ring) {
+    throw BackendError("a step takes more tokens than its slots have room for");
+  }
+}
+
 void check_pages(const AttendCall& call) {
   const Batch& batch = call.batch;
   for (int s = 0; s < batch.n_seqs(); ++s) {
+    if (call.cache.ring_pages > 0) {
+      if (at(batch.seq_begin, s) < at(batch.seq_begin, s + 1)) check_ring(call, s);
+      continue;
+    }
     const int begin = at(batch.seq_begin, s);
     const int end = at(batch.seq_begin, s + 1);
     if (begin == end) continue;

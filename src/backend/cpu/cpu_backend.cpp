@@ -104,7 +104,7 @@ std::size_t CpuBackend::page_bytes(std::span<const LayerState> layers) const {
 }
 
 std::size_t CpuBackend::slot_bytes(std::span<const LayerState> layers) const {
-  return cpu::recurrent_slot_bytes(layers);
+  return cpu::kv_slot_bytes(layers, kv_store());
 }
 
 void CpuBackend::allocate_state(std::span<const LayerState> layers, int n_pages, int n_slots) {

@@ -40,22 +40,32 @@ void check_shape(const LayerState& layer) {
   }
 }
 
-std::size_t layer_slot_bytes(const LayerState& layer) {
+std::size_t recurrent_bytes(const LayerState& layer) {
   const auto* recurrent = std::get_if<Recurrent>(&layer);
   return recurrent ? (recurrent->bytes + 63) / 64 * 64 : 0;
+}
+
+int ring_pages(const LayerState& layer) {
+  const auto* kv = std::get_if<PagedKv>(&layer);
+  return kv != nullptr ? kv->ring_pages : 0;
 }
 
 }  // namespace
 
 std::size_t kv_page_bytes(std::span<const LayerState> layers, KvStore store) {
   std::size_t bytes = 0;
-  for (const LayerState& layer : layers) bytes += page_size(layer, store).bytes();
+  for (const LayerState& layer : layers) {
+    if (ring_pages(layer) == 0) bytes += page_size(layer, store).bytes();
+  }
   return bytes;
 }
 
-std::size_t recurrent_slot_bytes(std::span<const LayerState> layers) {
+std::size_t kv_slot_bytes(std::span<const LayerState> layers, KvStore store) {
   std::size_t bytes = 0;
-  for (const LayerState& layer : layers) bytes += layer_slot_bytes(layer);
+  for (const LayerState& layer : layers) {
+    bytes += recurrent_bytes(layer) +
+             page_size(layer, store).bytes() * static_cast<std::size_t>(ring_pages(layer));
+  }
   return bytes;
 }
 
@@ -64,7 +74,7 @@ KvCache::KvCache(std::span<const LayerState> layers, KvStore store, int n_pages,
   const auto pages = static_cast<std::size_t>(n_pages);
   const auto slots = static_cast<std::size_t>(n_slots);
   const std::size_t bytes =
-      kv_page_bytes(layers, store) * pages + recurrent_slot_bytes(layers) * slots;
+      kv_page_bytes(layers, store) * pages + kv_slot_bytes(layers, store) * slots;
   const std::size_t available = available_memory();
   if (bytes > available) {
     throw BackendError("state of " + std::to_string(n_pages) + " pages and " +
@@ -78,9 +88,12 @@ KvCache::KvCache(std::span<const LayerState> layers, KvStore store, int n_pages,
     SlotLayer& slotted = slots_.emplace_back();
     check_shape(layer);
     const PageSize page = page_size(layer, store);
-    added = {{}, layer, store, n_pages, page.heads, page.head_bytes};
-    slotted.slot_bytes = layer_slot_bytes(layer);
-    const std::size_t size = page.bytes() * pages + slotted.slot_bytes * slots;
+    const int ring = ring_pages(layer);
+    const int own_pages = ring > 0 ? ring * n_slots : n_pages;
+    added = {{}, layer, store, own_pages, page.heads, page.head_bytes, ring};
+    slotted.slot_bytes = recurrent_bytes(layer);
+    const std::size_t size =
+        page.bytes() * static_cast<std::size_t>(own_pages) + slotted.slot_bytes * slots;
     (slotted.slot_bytes > 0 ? slotted.memory : added.memory) = rest.first(size);
     rest = rest.subspan(size);
   }

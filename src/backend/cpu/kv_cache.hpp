@@ -13,8 +13,8 @@ namespace rbee::cpu {
 
 static_assert(kPageTokens == kKeyBlock);
 
-// One layer: [n_pages][heads] pages as in kernels/attention.hpp, or of one head as in
-// kernels/latent.hpp.
+// One layer: [n_pages][heads] pages, of tables or of slots, as in kernels/attention.hpp, or of one
+// head as in kernels/latent.hpp.
 struct KvLayer {
   std::span<std::byte> memory{};
   LayerState shape{};
@@ -22,6 +22,7 @@ struct KvLayer {
   int n_pages = 0;
   int heads = 0;
   std::size_t head_bytes = 0;  // of a page of one head
+  int ring_pages = 0;          // of each slot, n_pages of all; 0: pages of the batch's tables
 
   std::byte* page(int page, int head) const noexcept {
     const auto index = static_cast<std::size_t>(page) * static_cast<std::size_t>(heads) +
@@ -41,7 +42,7 @@ struct SlotLayer {
 };
 
 std::size_t kv_page_bytes(std::span<const LayerState> layers, KvStore store);
-std::size_t recurrent_slot_bytes(std::span<const LayerState> layers);
+std::size_t kv_slot_bytes(std::span<const LayerState> layers, KvStore store);
 
 class KvCache {
  public:

@@ -30,6 +30,11 @@ std::size_t floats_per_page(const LayerState& layer) {
   return std::size_t{kPageTokens} * per_token;
 }
 
+int ring_pages(const LayerState& layer) {
+  const auto* kv = std::get_if<PagedKv>(&layer);
+  return kv != nullptr ? kv->ring_pages : 0;
+}
+
 void check_slots(const Batch& batch, int n_slots) {
   std::vector<std::int32_t> slots(batch.slots.begin(), batch.slots.end());
   if (slots.size() != static_cast<std::size_t>(batch.n_seqs())) {
@@ -53,8 +58,8 @@ void RefBackend::check_batch(const Batch& batch) const {
   }
   bool paged = false;
   for (const StateLayer& layer : state_) {
-    paged = paged || layer.slot_floats == 0;
-    if (layer.slot_floats > 0) check_slots(batch, layer.n_slots);
+    paged = paged || layer.n_slots == 0;
+    if (layer.n_slots > 0) check_slots(batch, layer.n_slots);
   }
   for (std::size_t s = 0; s < n; ++s) {
     const int kv_len = batch.kv_len[s];
@@ -104,7 +109,9 @@ std::size_t RefBackend::packed_bytes(DType type, int rows, int cols) const {
 
 std::size_t RefBackend::page_bytes(std::span<const LayerState> layers) const {
   std::size_t bytes = 0;
-  for (const LayerState& layer : layers) bytes += floats_per_page(layer) * sizeof(float);
+  for (const LayerState& layer : layers) {
+    if (ring_pages(layer) == 0) bytes += floats_per_page(layer) * sizeof(float);
+  }
   return bytes;
 }
 
@@ -112,6 +119,7 @@ std::size_t RefBackend::slot_bytes(std::span<const LayerState> layers) const {
   std::size_t bytes = 0;
   for (const LayerState& layer : layers) {
     if (const auto* recurrent = std::get_if<Recurrent>(&layer)) bytes += recurrent->bytes;
+    bytes += floats_per_page(layer) * static_cast<std::size_t>(ring_pages(layer)) * sizeof(float);
   }
   return bytes;
 }
@@ -121,14 +129,16 @@ void RefBackend::allocate_state(std::span<const LayerState> layers, int n_pages,
   for (const LayerState& layer : layers) {
     StateLayer& added = state_.emplace_back();
     added.shape = layer;
-    std::size_t floats = floats_per_page(layer) * static_cast<std::size_t>(n_pages);
+    const int ring = ring_pages(layer);
+    added.n_pages = ring > 0 ? ring * n_slots : n_pages;
+    added.n_slots = ring > 0 ? n_slots : 0;
+    std::size_t floats = floats_per_page(layer) * static_cast<std::size_t>(added.n_pages);
     if (const auto* recurrent = std::get_if<Recurrent>(&layer)) {
       added.slot_floats = recurrent->bytes / sizeof(float);
       added.n_slots = n_slots;
       if (added.slot_floats == 0) broken("a recurrent layer keeps nothing");
+      added.n_pages = 0;
       floats = added.slot_floats * static_cast<std::size_t>(n_slots);
-    } else {
-      added.n_pages = n_pages;
     }
     added.data.reset(static_cast<float*>(std::calloc(floats, sizeof(float))));
     if (added.data == nullptr) broken("not enough memory for the state");

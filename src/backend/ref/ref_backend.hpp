@@ -43,8 +43,8 @@ class RefBackend final : public Backend {
   struct StateLayer {
     LayerState shape{};
     int n_pages = 0;
-    std::size_t slot_floats = 0;  // 0: a cache
-    int n_slots = 0;
+    std::size_t slot_floats = 0;          // 0: a cache
+    int n_slots = 0;                      // 0: a cache in pages of tables
     std::unique_ptr<float[], Free> data;  // zeroed by the system as it is touched
   };
 

@@ -16,9 +16,12 @@ struct KvView {
   RefBackend::StateLayer& layer;
   const PagedKv& shape;
   std::span<const std::int32_t> pages;
+  int slot;  // of the sequence, for rings
 
   float* key(int position, int kv_head) const {
-    const int page = pages[static_cast<std::size_t>(position / kPageTokens)];
+    const int index = position / kPageTokens;
+    const int ring = shape.ring_pages;
+    const int page = ring > 0 ? slot * ring + index % ring : pages[static_cast<std::size_t>(index)];
     if (page < 0 || page >= layer.n_pages) throw BackendError("ref: no such page");
     const std::ptrdiff_t token =
         static_cast<std::ptrdiff_t>(page) * kPageTokens + position % kPageTokens;
@@ -130,7 +133,8 @@ Tensor RefOps::attend(const Tensor& qkv, const AttentionParams& params, const Ba
   for (int s = 0; s < batch.n_seqs(); ++s) {
     const auto index = static_cast<std::size_t>(s);
     const KvView kv{layer, std::get<PagedKv>(layer.shape),
-                    batch.pages.subspan(static_cast<std::size_t>(batch.page_begin[index]))};
+                    batch.pages.subspan(static_cast<std::size_t>(batch.page_begin[index])),
+                    batch.slots.empty() ? -1 : batch.slots[index]};
     const int begin = batch.seq_begin[index], end = batch.seq_begin[index + 1];
     for (int t = begin; t < end; ++t) {
       const float* keys = row_of(qkv, t) + q_cols;

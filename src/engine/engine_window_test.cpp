@@ -1,0 +1,138 @@
+// Sequences that outgrow the windows of their model: what is behind every window is overwritten,
+// and no bit of an answer changes.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "engine/engine.hpp"
+#include "engine/load_model.hpp"
+#include "engine/testing/collect.hpp"
+
+namespace rbee {
+namespace {
+
+using testing::Answer;
+using testing::collect;
+
+constexpr int kContext = 600;
+constexpr int kWhole = 1024;  // tokens of a step for which rings would hold all of the context
+constexpr int kChunk = 16;
+
+LoadedModel load(const std::string& model, const std::string& device) {
+  LoadOptions options;
+  options.device = device;
+  options.backend.threads = 2;
+  options.with_tokenizer = false;
+  return load_model(std::filesystem::path(RBEE_TEST_DATA) / "fixtures" / model, options);
+}
+
+std::vector<GenerationRequest> make_requests(int vocab) {
+  std::mt19937 random(9);
+  std::vector<GenerationRequest> requests(4);
+  int n = 440;
+  for (auto& request : requests) {
+    request.prompt.resize(static_cast<std::size_t>(n -= 90));
+    for (auto& id : request.prompt) {
+      id = static_cast<std::int32_t>(random() % static_cast<unsigned>(vocab));
+    }
+    request.max_tokens = 130;
+    request.sampling.seed = random();
+    request.top_logprobs = 3;  // to compare the logits' bits
+  }
+  return requests;
+}
+
+struct Outcome {
+  std::vector<Answer> answers;
+  std::size_t state_bytes = 0;
+  EngineStats stats;
+};
+
+Outcome run(const std::string& model, const std::string& device, EngineOptions options) {
+  LoadedModel loaded = load(model, device);
+  options.max_context = kContext;
+  Engine engine(*loaded.backend, *loaded.model, options);
+  std::vector<std::shared_ptr<TokenStream>> streams;
+  for (auto& request : make_requests(loaded.model->info().vocab_size)) {
+    streams.push_back(engine.submit(std::move(request)).value());
+  }
+  Outcome outcome{{}, loaded.backend->memory().state, {}};
+  for (const auto& stream : streams) outcome.answers.push_back(collect(*stream));
+  outcome.stats = engine.stats();
+  EXPECT_EQ(outcome.stats.pages_free, outcome.stats.pages_total);
+  EXPECT_EQ(outcome.stats.slots_free, outcome.stats.slots_total);
+  return outcome;
+}
+
+void expect_same(const std::vector<Answer>& a, const std::vector<Answer>& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    EXPECT_EQ(a[i].ids, b[i].ids);
+    EXPECT_EQ(a[i].finish.reason, FinishReason::length) << a[i].finish.error;
+    ASSERT_EQ(a[i].events.size(), b[i].events.size());
+    for (std::size_t t = 0; t < a[i].events.size(); ++t) {
+      EXPECT_EQ(a[i].events[t].top, b[i].events[t].top);
+    }
+  }
+}
+
+class EngineWindow : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {};
+
+TEST_P(EngineWindow, RingsChangeNoBit) {
+  const auto& [model, device] = GetParam();
+  const Outcome kept = run(model, device, {.max_sequences = 4, .max_batch_tokens = kWhole});
+  const Outcome dropped = run(model, device, {.max_sequences = 4, .max_batch_tokens = kChunk});
+  EXPECT_EQ(kept.stats.slots_total, 0);
+  EXPECT_EQ(dropped.stats.slots_total, 4);
+  EXPECT_LT(dropped.state_bytes, kept.state_bytes);
+  expect_same(dropped.answers, kept.answers);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, EngineWindow,
+                         ::testing::Combine(::testing::Values("gemma3", "gpt_oss/model.gguf",
+                                                              "mistral"),
+                                            ::testing::Values("ref", "cpu")),
+                         [](const auto& kind) {
+                           const auto model = std::filesystem::path(std::get<0>(kind.param));
+                           return model.begin()->string() + "_" + std::get<1>(kind.param);
+                         });
+
+// Where all layers have a window of 8 tokens, any number of them take the memory of two pages.
+TEST(EngineRings, StateDoesNotGrowWithTheSequence) {
+  LoadedModel loaded = load("mistral", "cpu");
+  const std::size_t page = loaded.backend->page_bytes(loaded.model->info().state);
+  const Engine engine(*loaded.backend, *loaded.model,
+                      {.max_context = 1 << 20, .max_sequences = 1, .max_batch_tokens = kChunk});
+  EXPECT_EQ(loaded.backend->memory().state, 2 * page);
+  EXPECT_EQ(engine.max_context(), 1 << 20);
+}
+
+// Two slots and slow readers: sequences lose their slots and begin again.
+TEST(EngineRings, PreemptedSequencesComputeTheirKeysAgain) {
+  const Outcome kept = run("gemma3", "cpu", {.max_sequences = 4, .max_batch_tokens = kWhole});
+  LoadedModel loaded = load("gemma3", "cpu");
+  const std::size_t page = loaded.backend->page_bytes(loaded.model->info().state);
+  Engine engine(*loaded.backend, *loaded.model,
+                {.max_context = kContext,
+                 .max_sequences = 4,
+                 .max_batch_tokens = kChunk,
+                 .state_bytes = 7 * page,
+                 .stream_capacity = 2});
+  ASSERT_LT(engine.stats().slots_total, 4);
+  std::vector<std::shared_ptr<TokenStream>> streams;
+  for (auto& request : make_requests(loaded.model->info().vocab_size)) {
+    streams.push_back(engine.submit(std::move(request)).value());
+  }
+  while (engine.stats().preemptions < 2) std::this_thread::yield();
+  std::vector<Answer> answers;
+  for (const auto& stream : streams) answers.push_back(collect(*stream));
+  expect_same(answers, kept.answers);
+}
+
+}  // namespace
+}  // namespace rbee
