@@ -36,7 +36,7 @@ A tick says that all tests of that column passed:
   them cut, as alone, bit for bit.
 - **reset**: nothing of one sequence is left in the cache for the next, bit for bit.
 - **EOS**: the answer ends before an end token.
-- **Q4, Q5, Q8**: quantised while it is loaded, `cpu` gives what `ref` gives for the same rounded weights.
+- **Q4, Q5, Q8**: a file of that quantisation is part of the tests of this fixture. A dash: none is yet.
 """
 
 
