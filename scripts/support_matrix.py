@@ -18,7 +18,6 @@ FIXTURES = ROOT / "tests/data/fixtures"
 REPORTS = ROOT / "build/release/conformance"
 BINARY = ROOT / "build/release/bin/llm-worker-rbee"
 DOCUMENT = ROOT / "docs/model-support.md"
-QUANTISATIONS = ["q4_0", "q5_0", "q8_0", "q4_k_m", "q5_k_m", "q6_k"]
 HEAD = """# What runs
 
 Made by `scripts/support_matrix.py` from the results of the conformance tests; do not edit. Every row is a small model of
@@ -69,11 +68,6 @@ def worst(cases, device):
     return f"{max(figures):.1e}" if figures else "–"
 
 
-def divergences(cases):
-    """{quantisation: KL divergence}"""
-    return {case["parameter"].rpartition("__")[2]: float(case["kl"]) for case in cases if "kl" in case}
-
-
 def measure(folder):
     """(state bytes per token, state bytes per sequence, tokens/s, peak MiB) of the small model, as a smoke figure."""
     model = str(FIXTURES / folder)
@@ -94,16 +88,14 @@ def check_row(model, folder, tests):
                verdict(tests["GreedyTokens"]), verdict(serving + tests["OthersAndPreemptionChangeNoBit"]),
                verdict(tests["FormerOwnersOfAPageDoNotMatter"] + serving), verdict(tests["EndsBeforeAnEndToken"])]
     for bits in "458":
-        columns.append(verdict([case for case in tests["QuantisedOnLoad"] if f"__q{bits}" in case["parameter"]]))
+        columns.append(verdict([case for case in prompts if case["parameter"].startswith(f"{folder}_Q{bits}")]))
     return [model, folder, *columns]
 
 
 def figure_row(folder, tests, measured):
     prompts = tests["PromptLogits"]
-    kl = divergences(tests["QuantisedOnLoad"])
     per_token, per_sequence, speed, over = measure(folder) if measured else (0, 0, 0, 0)
     return [folder, worst(prompts, "ref"), worst(prompts, "cpu"),
-            *(f"{kl[name]:.1e}" if name in kl else "–" for name in QUANTISATIONS),
             f"{per_token:.0f}", f"{per_sequence:.0f}", f"{over:.0f}", f"{speed:.0f}"]
 
 
@@ -128,10 +120,9 @@ def render(reports, measured):
         table(["model", "fixture", "safetensors", "GGUF", "generate", "stream", "reset", "EOS", "Q4", "Q5", "Q8"], checks),
         "## Figures\n",
         "Largest distance of a logit from the golden's (`cpu`: of all instruction sets; weights in bf16, activations\n"
-        "rounded where AVX-512 multiplies bf16 pairs), mean divergence (KL) of the next token's distribution per\n"
-        "quantisation on random weights, bytes of state per token and per sequence, peak memory of the process over\n"
-        "weights in MiB, and tokens per second of the small model, which says only that it runs.\n",
-        table(["fixture", "ref", "cpu", *(f"KL {name}" for name in QUANTISATIONS), "state/token", "state/sequence",
+        "rounded where AVX-512 multiplies bf16 pairs), bytes of state per token and per sequence, peak memory of the\n"
+        "process over weights in MiB, and tokens per second of the small model, which says only that it runs.\n",
+        table(["fixture", "ref", "cpu", "state/token", "state/sequence",
                "MiB", "tok/s"], figures)])
 
 
