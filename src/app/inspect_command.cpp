@@ -75,7 +75,7 @@ Json inspect_memory(const ModelPlan& plan) {
 
 Json inspect_model(const Checkpoint& checkpoint, Backend& dry) {
   const Family& family = find_family(checkpoint, all_families());
-  const ModelPlan plan = plan_model(checkpoint, family, dry, 0, EngineOptions{}.max_batch_tokens);
+  const ModelPlan plan = plan_model(checkpoint, family, dry, 0, EngineOptions{}.step_tokens());
   const ModelInfo& info = plan.info;
   return {{"family", family.id},           {"parameters", plan.parameters},
           {"layers", info.n_layers},       {"hidden_size", info.hidden_size},

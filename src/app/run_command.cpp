@@ -248,10 +248,10 @@ int converse(Chat& chat) {
 }
 
 int run_chat(const RunOptions& options) {
-  LoadedModel model = load(options.model, true, options.context, EngineOptions{}.max_batch_tokens);
   EngineOptions engine_options;
   engine_options.max_context = options.context;
   engine_options.max_sequences = 1;
+  LoadedModel model = load(options.model, true, options.context, engine_options.step_tokens());
   engine_options.n_vocab_valid = model.tokenizer->vocab_size();
   Engine engine(*model.backend, *model.model, engine_options);
   Chat chat(options, model, engine);

@@ -91,7 +91,7 @@ void load_and_serve(const ServeOptions& options, Server& server, Serving& servin
   const auto path = resolve_model(options.model.model, cache_roots_from_environment());
   LoadOptions load = load_options(options.model);
   load.context = options.engine.max_context;
-  load.step_tokens = options.engine.max_batch_tokens;
+  load.step_tokens = options.engine.step_tokens();
   load.progress = [&server](std::size_t done, std::size_t total) {
     server.set_progress(done, total);
   };

@@ -37,8 +37,7 @@ StatePlan plan_and_allocate(Backend& backend, const ModelInfo& info, const Engin
           ? options.state_bytes
           : static_cast<std::size_t>(static_cast<double>(free_memory()) * kStateShareOfFreeMemory);
   const int context = options.max_context > 0 ? options.max_context : info.max_context;
-  const std::vector<LayerState> layers =
-      with_rings(info.state, context, std::max(options.max_batch_tokens, options.max_sequences));
+  const std::vector<LayerState> layers = with_rings(info.state, context, options.step_tokens());
   const StateNeeds needs{.page_bytes = backend.page_bytes(layers),
                          .slot_bytes = backend.slot_bytes(layers),
                          .model_context = info.max_context,
@@ -124,7 +123,7 @@ Engine::Impl::Impl(Backend& backend_in, const Model& model_in, const EngineOptio
       n_vocab(model.info().vocab_size),
       cache(plan.n_pages, plan.n_slots),
       scheduler(cache, {.max_sequences = options.max_sequences,
-                        .max_batch_tokens = options.max_batch_tokens}) {
+                        .max_batch_tokens = options.step_tokens()}) {
   publish();
 }
 

@@ -1,6 +1,7 @@
 // Engine: continuous batching over one model. One thread owns the backend, the state cache and
 // every sequence; everybody else talks to it through submit and TokenStream.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -17,14 +18,18 @@ struct EngineOptions {
   int max_context = 0;  // tokens of one sequence; 0: the model's own limit, as far as memory allows
   int max_sequences = 32;  // running at once
   int max_queue = 256;     // waiting; more are refused
-  int max_batch_tokens =
-      512;  // tokens of one step: bounds how long a prefill chunk delays the decoding sequences
+  // Tokens of one step: bounds how long a prefill chunk delays the decoding sequences. Each of
+  // these takes part in each step, whatever is set here.
+  int max_batch_tokens = 512;
   std::size_t state_bytes =
       0;  // for the cache; 0: room for max_sequences of max_context, within free memory
   std::size_t stream_capacity = 256;
   // Ids from here on are never picked: rows that pad the vocabulary to a round number and that the
   // tokenizer does not know. 0: all of the model's.
   int n_vocab_valid = 0;
+
+  // The most tokens that a step has.
+  int step_tokens() const { return std::max(max_batch_tokens, max_sequences); }
 };
 
 struct EngineStats {
