@@ -10,6 +10,7 @@
 
 #include "app/commands.hpp"
 #include "app/model_path.hpp"
+#include "base/byte_units.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
 #include "convert/convert.hpp"
@@ -37,7 +38,7 @@ class ProgressLine {
     const double spent = std::chrono::duration<double>(now - begin_).count();
     const double left = part > 0 ? spent / part * (1 - part) : 0;
     fmt::print(stderr, "\rconverting {:3.0f} %, {:.1f} of {:.1f} GiB, {:.0f} s left \x1b[K",
-               100 * part, gib(done), gib(total), left);
+               100 * part, in_gib(done), in_gib(total), left);
     std::fflush(stderr);
   }
   void clear() const {
@@ -47,7 +48,6 @@ class ProgressLine {
 
  private:
   using Clock = std::chrono::steady_clock;
-  static double gib(std::size_t bytes) { return static_cast<double>(bytes) / (1u << 30); }
 
   bool shown_;
   Clock::time_point begin_ = Clock::now(), last_{};
@@ -74,11 +74,10 @@ void print_report(const ConvertReport& report, double seconds) {
   for (const auto& file : report.files) fmt::print("{}\n", file.string());
   for (const auto& [name, count] : report.types) {
     fmt::print("  {:<8} {:5} tensors, {:.2f} M parameters, {:.1f} MiB\n", name, count.tensors,
-               static_cast<double>(count.parameters) / 1e6,
-               static_cast<double>(count.bytes) / (1u << 20));
+               static_cast<double>(count.parameters) / 1e6, in_mib(count.bytes));
   }
   fmt::print("{}, {}, {:.1f} MiB in {:.1f} s\n", report.architecture, report.type,
-             static_cast<double>(report.bytes) / (1u << 20), seconds);
+             in_mib(report.bytes), seconds);
 }
 
 int run_convert(ConvertFlags flags) {

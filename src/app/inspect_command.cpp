@@ -33,9 +33,7 @@ Json type_histogram(const Checkpoint& checkpoint) {
   std::map<std::string, TypeCount> counts;
   for (const TensorInfo& tensor : checkpoint.tensors()) {
     TypeCount& count = counts[std::string(info(tensor.type).name)];
-    std::int64_t n = 1;
-    for (const std::int64_t d : tensor.shape) n *= d;
-    ++count.tensors, count.parameters += n;
+    ++count.tensors, count.parameters += element_count(tensor.shape);
     count.bytes += static_cast<std::int64_t>(tensor.file_bytes());
   }
   Json json = Json::object();

@@ -122,7 +122,7 @@ std::string GgufKeys::encoded() const {
 }
 
 std::int64_t GgufTensorSpec::rows() const {
-  return std::accumulate(shape.begin(), shape.end() - 1, std::int64_t{1}, std::multiplies<>());
+  return element_count(std::span(shape).first(shape.size() - 1));
 }
 
 std::size_t GgufTensorSpec::row_bytes() const {

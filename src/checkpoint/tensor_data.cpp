@@ -10,9 +10,7 @@ TensorData::TensorData(const TensorInfo& info, int i, int n) {
     bytes_ = info.bytes.subspan(static_cast<std::size_t>(i) * size, size);
     return;
   }
-  std::int64_t rows = 1;
-  for (std::size_t side = 0; side + 1 < info.shape.size(); ++side) rows *= info.shape[side];
-  rows /= n;
+  const std::int64_t rows = element_count(std::span(info.shape).first(info.shape.size() - 1)) / n;
   made_.resize(static_cast<std::size_t>(rows) *
                row_bytes(info.type, static_cast<std::size_t>(info.shape.back())));
   info.encoded->rows(rows * i, rows, made_);

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <memory>
-#include <thread>
 
+#include "backend/cpu/cpu_count.hpp"
 #include "base/load_error.hpp"
 #include "checkpoint/checkpoint.hpp"
 #include "convert/source_plan.hpp"
@@ -97,8 +97,8 @@ void write_all(const SourcePlan& plan, std::span<const GgufTensorSpec> specs,
     }
     report.bytes += writers.back()->file_bytes();
   }
-  const auto cores = static_cast<int>(std::thread::hardware_concurrency());
-  write_tensors(tasks, options.threads > 0 ? options.threads : cores, [&](std::size_t bytes) {
+  const int threads = options.threads > 0 ? options.threads : cpu::usable_cores();
+  write_tensors(tasks, threads, [&](std::size_t bytes) {
     if (options.progress) options.progress(bytes, total);
   });
   for (const auto& writer : writers) writer->sync();
@@ -129,7 +129,7 @@ ConvertReport convert(const fs::path& source, const fs::path& target,
   for (const GgufTensorSpec& spec : specs) {
     ConvertReport::Count& count = report.types[std::string(info(spec.type).name)];
     ++count.tensors;
-    count.parameters += static_cast<std::uint64_t>(spec.rows() * spec.shape.back());
+    count.parameters += static_cast<std::uint64_t>(element_count(spec.shape));
     count.bytes += spec.bytes();
   }
   write_all(plan, specs, parts, options, report);

@@ -1,9 +1,7 @@
 #include "convert/type_plan.hpp"
 
 #include <algorithm>
-#include <functional>
 #include <map>
-#include <numeric>
 
 #include "base/load_error.hpp"
 #include "quantize/mixture.hpp"
@@ -19,8 +17,7 @@ Mixture usual_type(const SourcePlan& plan) {
     const Mixture mixture = type == DType::f32   ? Mixture::f32
                             : type == DType::f16 ? Mixture::f16
                                                  : Mixture::bf16;
-    counts[mixture] += std::accumulate(tensor.shape.begin(), tensor.shape.end(), std::int64_t{1},
-                                       std::multiplies<>());
+    counts[mixture] += element_count(tensor.shape);
   }
   return std::ranges::max_element(counts, {}, [](const auto& count) { return count.second; })
       ->first;

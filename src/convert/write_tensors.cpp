@@ -17,15 +17,11 @@ namespace {
 
 constexpr std::size_t kSliceValues = std::size_t{1} << 20;
 
-// Rows [begin, begin + n) of a task; they belong to one matrix.
+// Rows [begin, begin + n) of a task.
 struct Slice {
   std::size_t task = 0;
   std::int64_t begin = 0, n = 0;
 };
-
-std::int64_t matrix_rows(const GgufTensorSpec& spec) {
-  return spec.shape.size() > 1 ? spec.shape[spec.shape.size() - 2] : 1;
-}
 
 std::vector<Slice> slices_of(const std::vector<WriteTask>& tasks) {
   std::vector<Slice> slices;
@@ -33,11 +29,8 @@ std::vector<Slice> slices_of(const std::vector<WriteTask>& tasks) {
     const GgufTensorSpec& spec = tasks[t].spec;
     const auto cols = std::max<std::size_t>(static_cast<std::size_t>(spec.shape.back()), 1);
     const auto most = static_cast<std::int64_t>(std::max<std::size_t>(kSliceValues / cols, 1));
-    const std::int64_t each = tasks[t].importance.empty() ? spec.rows() : matrix_rows(spec);
-    for (std::int64_t at = 0; at < spec.rows();) {
-      const std::int64_t n = std::min(most, each - at % each);
-      slices.push_back({t, at, n});
-      at += n;
+    for (std::int64_t at = 0; at < spec.rows(); at += most) {
+      slices.push_back({t, at, std::min(most, spec.rows() - at)});
     }
   }
   return slices;
@@ -48,14 +41,6 @@ struct Scratch {
   std::vector<std::byte> read, encoded;
   std::vector<float> values;
 };
-
-std::span<const float> importance_of(const WriteTask& task, std::int64_t row) {
-  if (task.importance.empty()) return {};
-  const auto cols = static_cast<std::size_t>(task.spec.shape.back());
-  const auto matrix = static_cast<std::size_t>(row / matrix_rows(task.spec));
-  const std::size_t at = task.importance.size() == cols ? 0 : matrix * cols;
-  return task.importance.subspan(at, cols);
-}
 
 // Encodes a slice; gives the bytes to be written.
 std::span<const std::byte> encode(const WriteTask& task, const Slice& slice, Scratch& scratch) {
@@ -73,7 +58,7 @@ std::span<const std::byte> encode(const WriteTask& task, const Slice& slice, Scr
                     "finite numbers, to be written as " + std::string(info(to).name), "another");
   }
   scratch.encoded.resize(n * task.spec.row_bytes());
-  quantize_rows(to, scratch.values, cols, importance_of(task, slice.begin), scratch.encoded);
+  quantize_rows(to, scratch.values, cols, {}, scratch.encoded);
   return scratch.encoded;
 }
 

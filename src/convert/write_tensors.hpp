@@ -17,8 +17,6 @@ struct WriteTask {
   std::size_t tensor = 0;
   GgufTensorSpec spec;
   RowsPtr rows;
-  // For each column how much it matters, or none; of several matrices one after the other.
-  std::span<const float> importance{};
 };
 
 // Each thread holds the rows of a few MiB at a time, and no less than one row. progress: called now

@@ -65,4 +65,12 @@ inline std::size_t row_bytes(DType type, std::size_t cols) noexcept {
   return cols / static_cast<std::size_t>(info(type).block) * info(type).block_bytes;
 }
 
+// Elements of a tensor of a file; 1 for no extents. The checkpoint has compared them with the
+// bytes.
+inline std::int64_t element_count(std::span<const std::int64_t> shape) noexcept {
+  std::uint64_t count = 1;  // without a sign: beside a zero, extents may be anything
+  for (const std::int64_t extent : shape) count *= static_cast<std::uint64_t>(extent);
+  return static_cast<std::int64_t>(count);
+}
+
 }  // namespace rbee

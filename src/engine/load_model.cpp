@@ -3,6 +3,7 @@
 #include <chrono>
 #include <utility>
 
+#include "base/byte_units.hpp"
 #include "base/log.hpp"
 #include "engine/memory_fit.hpp"
 #include "model/loader.hpp"
@@ -26,7 +27,6 @@ void require_fit(const Checkpoint& checkpoint, const Family& family, const LoadO
 }  // namespace
 
 LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& options) {
-  constexpr double kMiB = 1 << 20;
   const auto start = std::chrono::steady_clock::now();
   const auto checkpoint = Checkpoint::open(path);
   const Family& family = find_family(*checkpoint, all_families());
@@ -51,8 +51,7 @@ LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& opt
       "loaded {}: {} ({}), {:.1f}M parameters, {} layers, context {}, {:.1f} MiB on {}, {:.2f} s",
       path.string(), loaded.family, loaded.architecture,
       static_cast<double>(loaded.parameters) / 1e6, info.n_layers, info.max_context,
-      static_cast<double>(loaded.backend->memory().weights) / kMiB, loaded.backend->name(),
-      seconds.count());
+      in_mib(loaded.backend->memory().weights), loaded.backend->name(), seconds.count());
   return loaded;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/byte_units.hpp"
 #include "base/load_error.hpp"
 #include "model/loader.hpp"
 #include "state/state_cache.hpp"
@@ -16,8 +17,6 @@ namespace {
 
 // What auto-sized state leaves free, as a share of it (kStateShareOfFreeMemory).
 constexpr double kBesideState = 1 / kStateShareOfFreeMemory - 1;
-
-double gib(std::size_t bytes) { return static_cast<double>(bytes) / (1 << 30); }
 
 // Activations of a step of a few hundred tokens, and its logits. Rough: what is held at once
 // depends on the family, and is small beside weights.
@@ -94,9 +93,9 @@ void require_memory(const std::string& file, const ModelPlan& plan, const Memory
       file, "memory",
       fmt::format("{:.2f} GiB ({:.2f} for weights, {:.2f} for the state of {} tokens, {:.2f} for "
                   "activations)",
-                  gib(need.total()), gib(need.weights), gib(need.state), need.context,
-                  gib(need.activations)),
-      fmt::format("{:.2f} GiB available{}", gib(available), advice(plan, need, available)));
+                  in_gib(need.total()), in_gib(need.weights), in_gib(need.state), need.context,
+                  in_gib(need.activations)),
+      fmt::format("{:.2f} GiB available{}", in_gib(available), advice(plan, need, available)));
 }
 
 }  // namespace rbee

@@ -139,9 +139,7 @@ std::vector<std::int64_t> Loader::shape(const Name& name, int layer) const {
 const TensorInfo* Loader::use(const Name& name, int layer) {
   const TensorInfo* found = find(name, layer);
   if (found != nullptr && used_.insert(found->name).second) {
-    std::size_t count = 1;
-    for (const std::int64_t extent : found->shape) count *= static_cast<std::size_t>(extent);
-    parameters_ += count;
+    parameters_ += static_cast<std::size_t>(element_count(found->shape));
     used_bytes_ += found->file_bytes();
   }
   return found;

@@ -81,10 +81,8 @@ std::span<const std::byte> stored_bytes(const HostMatrix& matrix, const Stored& 
 }
 
 std::vector<float> decode(const TensorInfo& info) {
-  std::size_t count = 1;  // at most eight a byte: the checkpoint has compared it with the bytes
-  for (const std::int64_t extent : info.shape) count *= static_cast<std::size_t>(extent);
-  std::vector<float> values(count);
-  if (count > 0) dequantize_row(info.type, TensorData(info).bytes(), values);
+  std::vector<float> values(static_cast<std::size_t>(element_count(info.shape)));
+  if (!values.empty()) dequantize_row(info.type, TensorData(info).bytes(), values);
   return values;
 }
 

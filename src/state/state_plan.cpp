@@ -6,15 +6,10 @@
 #include <cstdint>
 #include <limits>
 
+#include "base/byte_units.hpp"
 #include "state/state_cache.hpp"
 
 namespace rbee {
-namespace {
-
-double mib(std::size_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
-
-}  // namespace
-
 Result<StatePlan, std::string> plan_state(const StateNeeds& needs, std::size_t budget) {
   StatePlan plan;
   plan.max_context = needs.max_context > 0 ? needs.max_context : needs.model_context;
@@ -29,7 +24,7 @@ Result<StatePlan, std::string> plan_state(const StateNeeds& needs, std::size_t b
   }
   if (slots * needs.slot_bytes > budget) {
     return Err{fmt::format("the state of a sequence takes {:.1f} MiB, {:.1f} MiB are to be had",
-                           mib(needs.slot_bytes), mib(budget))};
+                           in_mib(needs.slot_bytes), in_mib(budget))};
   }
   plan.n_slots = static_cast<int>(slots);
   plan.bytes = slots * needs.slot_bytes;
@@ -48,8 +43,8 @@ Result<StatePlan, std::string> plan_state(const StateNeeds& needs, std::size_t b
       return Err{
           fmt::format("a context of {} tokens takes {:.1f} MiB of state, {:.1f} MiB are to "
                       "be had",
-                      plan.max_context, mib(needs.page_bytes) * pages_for(plan.max_context),
-                      mib(budget - plan.bytes))};
+                      plan.max_context, in_mib(needs.page_bytes) * pages_for(plan.max_context),
+                      in_mib(budget - plan.bytes))};
     }
     plan.max_context = static_cast<int>(n_pages) * kPageTokens;
   }

@@ -37,7 +37,7 @@ Normaliser normaliser(HeadNorm::Kind kind, const float* x, int n, float eps) {
 void normalise(const float* x, int n, const HeadNorm& norm, int begin, float* out) {
   const Normaliser by = normaliser(norm.kind, x, n, norm.eps);
   for (int i = 0; i < n; ++i) {
-    const auto c = static_cast<std::size_t>(begin) + static_cast<std::size_t>(i);
+    const auto c = static_cast<std::size_t>(begin + i);
     auto y = static_cast<float>((static_cast<double>(x[i]) - by.offset) * by.factor);
     if (norm.weight) y *= vector_values(norm.weight)[c];
     if (norm.bias) y += vector_values(norm.bias)[c];
