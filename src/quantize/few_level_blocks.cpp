@@ -18,20 +18,11 @@ const int* put_digits(const int* codes, int width, int digits, std::uint8_t* byt
   return codes + width * digits;
 }
 
-template <int n, class Levels>
-std::uint16_t put_codes(const float* x, const float* w, const Levels& levels,
-                        std::array<int, n>& codes) {
-  const std::uint16_t d = scale_to_f16(best_scale<n>(x, w, levels));
-  const float inverse = inverse_or_zero(f16_to_float(d));
-  for (std::size_t i = 0; i < n; ++i) codes[i] = levels.code(x[i] * inverse);
-  return d;
-}
-
 }  // namespace
 
 void encode(const float* x, const float* w, BlockTq10& block) {
   std::array<int, 256> codes;
-  block.d = put_codes<256>(x, w, UniformLevels<-1, 1>(), codes);
+  block.d = put_codes<256>(x, w, UniformLevels<-1, 1>(), codes.data());
   const int* rest = put_digits(codes.data(), 32, 5, block.qs);
   rest = put_digits(rest, 16, 5, block.qs + 32);
   put_digits(rest, 4, 4, block.qh);
@@ -39,7 +30,7 @@ void encode(const float* x, const float* w, BlockTq10& block) {
 
 void encode(const float* x, const float* w, BlockTq20& block) {
   std::array<int, 256> codes;
-  block.d = put_codes<256>(x, w, UniformLevels<-1, 1>(), codes);
+  block.d = put_codes<256>(x, w, UniformLevels<-1, 1>(), codes.data());
   for (std::size_t at = 0; at < 64; ++at) {
     const int* first = &codes[at / 32 * 128 + at % 32];
     block.qs[at] = byte(first[0] | first[32] << 2 | first[64] << 4 | first[96] << 6);
@@ -59,7 +50,7 @@ void encode(const float* x, const float* w, BlockQ10& block) {
 
 void encode(const float* x, const float* w, BlockQ20& block) {
   std::array<int, 64> codes;
-  block.d = put_codes<64>(x, w, UniformLevels<-1, 2>(), codes);
+  block.d = put_codes<64>(x, w, UniformLevels<-1, 2>(), codes.data());
   for (std::size_t at = 0; at < 16; ++at) {
     const int* first = &codes[4 * at];
     block.qs[at] = byte(first[0] | first[1] << 2 | first[2] << 4 | first[3] << 6);

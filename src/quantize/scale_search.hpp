@@ -141,4 +141,13 @@ float best_scale(const float* x, const float* w, const Levels& levels) {
   return best.scale();
 }
 
+// The best scale in f16; codes: n of them, those at the scale that it stands for.
+template <int n, class Levels>
+std::uint16_t put_codes(const float* x, const float* w, const Levels& levels, int* codes) {
+  const std::uint16_t d = scale_to_f16(best_scale<n>(x, w, levels));
+  const float inverse = inverse_or_zero(f16_to_float(d));
+  for (std::size_t i = 0; i < n; ++i) codes[i] = levels.code(x[i] * inverse);
+  return d;
+}
+
 }  // namespace rbee

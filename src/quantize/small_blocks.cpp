@@ -22,13 +22,6 @@ void put_fifth_bits(const int (&codes)[kBlock], std::uint8_t (&qh)[4]) {
   for (int i = 0; i < 4; ++i) qh[i] = static_cast<std::uint8_t>(bits >> 8 * i);
 }
 
-// Codes at the scale that the f16 d stands for.
-template <class Levels>
-void put_codes(const float* x, std::uint16_t d, const Levels& levels, int (&codes)[kBlock]) {
-  const float inverse = inverse_or_zero(f16_to_float(d));
-  for (int j = 0; j < kBlock; ++j) codes[j] = levels.code(x[j] * inverse);
-}
-
 struct HalfAffine {
   std::uint16_t d, m;
 };
@@ -48,18 +41,14 @@ HalfAffine put_affine_codes(const float* x, const float* w, int (&codes)[kBlock]
 }  // namespace
 
 void encode(const float* x, const float* w, BlockQ40& block) {
-  constexpr UniformLevels<-8, 7> levels;
   int codes[kBlock];
-  block.d = scale_to_f16(best_scale<kBlock>(x, w, levels));
-  put_codes(x, block.d, levels, codes);
+  block.d = put_codes<kBlock>(x, w, UniformLevels<-8, 7>(), codes);
   put_nibbles(codes, block.qs);
 }
 
 void encode(const float* x, const float* w, BlockQ50& block) {
-  constexpr UniformLevels<-16, 15> levels;
   int codes[kBlock];
-  block.d = scale_to_f16(best_scale<kBlock>(x, w, levels));
-  put_codes(x, block.d, levels, codes);
+  block.d = put_codes<kBlock>(x, w, UniformLevels<-16, 15>(), codes);
   put_nibbles(codes, block.qs);
   put_fifth_bits(codes, block.qh);
 }
