@@ -11,8 +11,10 @@ bool has(const std::string& name, std::string_view part) { return name.find(part
 
 }  // namespace
 
-GgufLayout::GgufLayout(std::string architecture, const NotingCheckpoint& checkpoint)
+GgufLayout::GgufLayout(const Family& family, std::string architecture,
+                       const NotingCheckpoint& checkpoint)
     : architecture_(std::move(architecture)),
+      pairs_rows_(family.pairs_rows_in_gguf),
       heads_(checkpoint.integer_note("attention.head_count")),
       kv_heads_(checkpoint.integer_note("attention.head_count_kv")),
       head_dim_(checkpoint.integer_note("attention.key_length")),
@@ -26,7 +28,7 @@ std::function<float(float)> GgufLayout::value_change(const std::string& name) co
 }
 
 std::function<std::int64_t(std::int64_t)> GgufLayout::row_place(const std::string& name) const {
-  if (!is("llama") && !is("olmo") && !is("smollm3") && !is("granite")) return {};
+  if (!pairs_rows_) return {};
   const bool fused = has(name, ".attn_qkv.");
   if (!fused && !has(name, ".attn_q.") && !has(name, ".attn_k.")) return {};
   const std::int64_t d = head_dim_;

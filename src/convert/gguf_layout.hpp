@@ -7,12 +7,13 @@
 #include <vector>
 
 #include "convert/request_log.hpp"
+#include "model/family.hpp"
 
 namespace rbee {
 
 class GgufLayout {
  public:
-  GgufLayout(std::string architecture, const NotingCheckpoint& checkpoint);
+  GgufLayout(const Family& family, std::string architecture, const NotingCheckpoint& checkpoint);
 
   // What becomes of each value; none: nothing.
   std::function<float(float)> value_change(const std::string& name) const;
@@ -28,6 +29,7 @@ class GgufLayout {
   bool is(std::string_view architecture) const { return architecture_ == architecture; }
 
   std::string architecture_;
+  bool pairs_rows_;
   std::int64_t heads_, kv_heads_, head_dim_, groups_;
 };
 

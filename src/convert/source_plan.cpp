@@ -39,7 +39,7 @@ SourcePlan plan_safetensors(const Checkpoint& checkpoint) {
   loader.observe(&log);
   family.build(loader);
   loader.check_all_used();
-  plan.tensors = plan_tensors(log.requests(), noting, plan.architecture);
+  plan.tensors = plan_tensors(log.requests(), GgufLayout(family, plan.architecture, noting));
   plan.keys.set("general.architecture", plan.architecture);
   plan.keys.set("general.type", "model");
   plan.keys.set("general.name", model_name(checkpoint.path()));

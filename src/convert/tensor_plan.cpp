@@ -3,11 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <numeric>
 #include <utility>
 
 #include "base/load_error.hpp"
-#include "convert/gguf_layout.hpp"
 #include "model/tensor_values.hpp"
 
 namespace rbee {
@@ -61,14 +59,9 @@ std::vector<const TensorInfo*> distinct_tensors(const Group& group) {
   return tensors;
 }
 
-std::int64_t elements(const Shape& shape) {
-  return std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>());
-}
-
 class Planner {
  public:
-  Planner(const NotingCheckpoint& checkpoint, std::string architecture)
-      : layout_(std::move(architecture), checkpoint) {}
+  explicit Planner(const GgufLayout& layout) : layout_(layout) {}
 
   PlannedTensor plan(const Group& group) const {
     const auto tensors = distinct_tensors(group);
@@ -103,7 +96,7 @@ class Planner {
 
   PlannedTensor stacked_values(const Group& group,
                                const std::vector<const TensorInfo*>& tensors) const {
-    const std::int64_t cols = elements(tensors.front()->shape);
+    const std::int64_t cols = element_count(tensors.front()->shape);
     const auto change = layout_.value_change(group.name);
     auto all = [tensors, change] {
       std::vector<float> values;
@@ -198,15 +191,14 @@ class Planner {
     return {name, layout_.shape(name, shape), file_rows(tensor, layout_.row_place(name))};
   }
 
-  GgufLayout layout_;
+  const GgufLayout& layout_;
 };
 
 }  // namespace
 
 std::vector<PlannedTensor> plan_tensors(const std::vector<LoggedRequest>& requests,
-                                        const NotingCheckpoint& checkpoint,
-                                        const std::string& architecture) {
-  const Planner planner(checkpoint, architecture);
+                                        const GgufLayout& layout) {
+  const Planner planner(layout);
   std::vector<PlannedTensor> plan;
   for (const Group& group : grouped(requests)) plan.push_back(planner.plan(group));
   return plan;

@@ -79,6 +79,7 @@ extern const Family family_granite;
 const Family family_granite{.id = "granite",
                             .hf = {"GraniteForCausalLM", "granite"},
                             .gguf = {"granite"},
+                            .pairs_rows_in_gguf = true,
                             .build = build<Granite>};
 
 }  // namespace rbee

@@ -95,6 +95,7 @@ const Family family_llama{
     .gguf = {"llama"},
     .claims = has_no_experts,
     .excludes = "a mixture of experts",
+    .pairs_rows_in_gguf = true,
     .build = build<Llama>,
 };
 

@@ -80,6 +80,7 @@ const Family family_mixtral{
     .gguf = {"llama"},
     .claims = has_experts,
     .excludes = "a model without experts",
+    .pairs_rows_in_gguf = true,
     .build = build<Mixtral>,
 };
 

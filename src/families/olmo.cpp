@@ -65,7 +65,10 @@ class Olmo final : public Model {
 }  // namespace
 
 extern const Family family_olmo;
-const Family family_olmo{
-    .id = "olmo", .hf = {"OlmoForCausalLM", "olmo"}, .gguf = {"olmo"}, .build = build<Olmo>};
+const Family family_olmo{.id = "olmo",
+                         .hf = {"OlmoForCausalLM", "olmo"},
+                         .gguf = {"olmo"},
+                         .pairs_rows_in_gguf = true,
+                         .build = build<Olmo>};
 
 }  // namespace rbee

@@ -94,6 +94,7 @@ extern const Family family_smollm3;
 const Family family_smollm3{.id = "smollm3",
                             .hf = {"SmolLM3ForCausalLM", "smollm3"},
                             .gguf = {"smollm3"},
+                            .pairs_rows_in_gguf = true,
                             .build = build<SmolLm3>};
 
 }  // namespace rbee

@@ -20,6 +20,9 @@ struct Family {
   bool (*claims)(const Checkpoint&) = nullptr;
   // What files of its ids are that it does not claim, for the error when no other family does.
   std::string_view excludes{};
+  // GGUF files hold the rows of q and k so that the elements of a head that are rotated together
+  // are neighbours; config.json's format has them half a head apart.
+  bool pairs_rows_in_gguf = false;
   std::unique_ptr<Model> (*build)(Loader&) = nullptr;
 };
 
