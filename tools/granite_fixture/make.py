@@ -155,7 +155,8 @@ def main():
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(fixtures / "qwen3" / name, folder / name)
     write_gguf(folder / "model.gguf", weights, fixtures / "qwen3" / "model.gguf")
-    (folder / "golden.json").write_text(json.dumps(golden(weights)) + "\n")
+    samples = json.loads((fixtures / "qwen3/golden.json").read_text())["tokenizer_samples"]
+    (folder / "golden.json").write_text(json.dumps({**golden(weights), "tokenizer_samples": samples}) + "\n")
 
 
 if __name__ == "__main__":
