@@ -6,7 +6,6 @@
 # its Python package, which takes minutes the first time. PEER_PYTHON: a Python that has llama_cpp already;
 # RBEE_BINARY: the worker.
 source "$(dirname "$0")/lib.sh"
-version=0.3.36
 native_flags=-DGGML_NATIVE=ON
 avx2_flags='-DGGML_NATIVE=OFF -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON'
 
@@ -23,18 +22,7 @@ while [[ $# -gt 0 ]]; do
 done
 [[ -z $avx2 ]] || options+=(--cpu-isa avx2)
 
-if [[ -z "${PEER_PYTHON:-}" ]]; then
-  venv="build/peer-venv${avx2:+-avx2}"
-  PEER_PYTHON=$venv/bin/python
-  if ! "$PEER_PYTHON" -c "import llama_cpp, sys; sys.exit(llama_cpp.__version__ != '$version')" 2>/dev/null; then
-    step "Building llama.cpp (llama-cpp-python $version)"
-    install_packages g++ cmake ninja-build python3-dev python3-venv
-    python3 -m venv "$venv" || fail "cannot make a Python environment" "apt-get install python3-venv"
-    CMAKE_ARGS="$([[ -n $avx2 ]] && echo "$avx2_flags" || echo "$native_flags")" \
-      "$venv/bin/pip" install -q --no-binary llama-cpp-python "llama-cpp-python==$version" ||
-      fail "building llama.cpp failed" "pip's messages are above; check the network or PIP_INDEX_URL."
-  fi
-fi
+peer_python "build/peer-venv${avx2:+-avx2}" "$([[ -n $avx2 ]] && echo "$avx2_flags" || echo "$native_flags")"
 if [[ -z "${RBEE_BINARY:-}" ]]; then
   build release llm-worker-rbee
   RBEE_BINARY=build/release/bin/llm-worker-rbee

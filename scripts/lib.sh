@@ -72,4 +72,17 @@ build() {
     fail "the $preset build failed" "The compiler's messages are above. Out of memory? Try CMAKE_BUILD_PARALLEL_LEVEL=1."
 }
 
+# peer_python VENV CMAKE-FLAGS: sets PEER_PYTHON, where it is unset, to a Python with llama.cpp, built when it is not there.
+peer_python() {
+  local version=0.3.36 venv=$1 flags=$2
+  [[ -z "${PEER_PYTHON:-}" ]] || return 0
+  PEER_PYTHON=$venv/bin/python
+  "$PEER_PYTHON" -c "import llama_cpp, sys; sys.exit(llama_cpp.__version__ != '$version')" 2>/dev/null && return
+  step "Building llama.cpp (llama-cpp-python $version)"
+  install_packages g++ cmake ninja-build python3-dev python3-venv
+  python3 -m venv "$venv" || fail "cannot make a Python environment" "apt-get install python3-venv"
+  CMAKE_ARGS="$flags" "$venv/bin/pip" install -q --no-binary llama-cpp-python "llama-cpp-python==$version" ||
+    fail "building llama.cpp failed" "pip's messages are above; check the network or PIP_INDEX_URL."
+}
+
 default_model="${XDG_CACHE_HOME:-$HOME/.cache}/llm-worker-rbee/models/smollm2-135m/SmolLM2-135M-Instruct.Q4_1.gguf"
