@@ -44,7 +44,8 @@ struct UniformLevels {
   static constexpr float low() { return lowest; }
   static constexpr float high() { return highest; }
   static constexpr float step() { return 0.1F; }  // of the outermost level, between trials
-  static float nearest(float v) { return round_to_integer(std::min(std::max(v, low()), high())); }
+  // The lowest for a NaN, which what is near the largest float can lead to.
+  static float nearest(float v) { return round_to_integer(std::min(std::max(low(), v), high())); }
   static int code(float v) { return static_cast<int>(nearest(v)) - lowest; }
 };
 
@@ -73,7 +74,7 @@ class TableLevels {
  private:
   // Limits between two levels are multiples of 1/2, so a bin of that width has one nearest level.
   static std::size_t bin(float v) {
-    return static_cast<std::size_t>(2 * std::min(std::max(v, -128.0F), 127.5F) + 256);
+    return static_cast<std::size_t>(2 * std::min(std::max(-128.0F, v), 127.5F) + 256);
   }
 
   std::array<float, 16> values_{};

@@ -17,9 +17,10 @@ struct ScaledRuns {  // y = d scales[b] L
 // Of the integers near `start`, the one at which error(integer) is smallest.
 template <int lowest, int highest, class Error>
 int best_neighbour(int start, Error error) {
-  int best = std::clamp(start, lowest, highest);
+  const int first = std::clamp(start, lowest, highest);
+  int best = first;
   float least = error(best);
-  for (const int other : {start - 1, start + 1}) {
+  for (const int other : {first - 1, first + 1}) {
     if (other < lowest || other > highest) continue;
     const float found = error(other);
     if (found < least) least = found, best = other;

@@ -1,5 +1,6 @@
 #include "quantize/table_blocks.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "checkpoint/float8.hpp"
@@ -27,8 +28,9 @@ float half_of_e4m3(int bits) { return e4m3_to_float(static_cast<std::uint8_t>(bi
 
 void encode(const float* x, const float* w, const TableLevels& levels, BlockMxfp4& block) {
   const float d = std::abs(best_scale<32>(x, w, levels));
-  const int start = d > 0 ? std::ilogb(d) + 128 : 0;
-  const int e = best_neighbour<0, 254>(
+  constexpr int kLargest = 252;  // beyond it the largest level overflows
+  const int start = d > 0 ? std::min(std::ilogb(d), kLargest - 128) + 128 : 0;
+  const int e = best_neighbour<0, kLargest>(
       start, [&](int bits) { return error_at<32>(x, w, power_of_two(bits), levels); });
   block.e = static_cast<std::uint8_t>(e);
   put_nibbles(x, power_of_two(e), levels, 16, block.qs);
