@@ -3,6 +3,7 @@
 #include <functional>
 #include <string>
 
+#include "engine/engine.hpp"
 #include "engine/load_model.hpp"
 
 namespace CLI {
@@ -39,6 +40,9 @@ struct ModelOptions {
 
 enum class ModelFlag { option, positional, required_option };
 void add_model_options(CLI::App& command, ModelOptions& options, ModelFlag flag);
+
+// --speculate, of the commands that have an engine.
+void add_speculate_option(CLI::App& command, Speculate& speculate);
 
 LoadOptions load_options(const ModelOptions& options);
 // Resolves the model's name or path and loads it, with a progress line on stderr when that is a

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <map>
+#include <string>
 
 #include "app/commands.hpp"
 #include "app/model_path.hpp"
@@ -37,6 +39,19 @@ void add_model_options(CLI::App& command, ModelOptions& options, ModelFlag flag)
       ->envname("RBEE_KV_TYPE")
       ->check(CLI::IsMember({"auto", "f32", "bf16"}))
       ->capture_default_str();
+}
+
+void add_speculate_option(CLI::App& command, Speculate& speculate) {
+  const std::map<std::string, Speculate> names{{"never", Speculate::never},
+                                               {"adaptive", Speculate::adaptive},
+                                               {"always", Speculate::always}};
+  command
+      .add_option("--speculate", speculate,
+                  "guess tokens from what the text repeats and check several in one step, which "
+                  "changes no answer: adaptive (as many as pay), never, always")
+      ->envname("RBEE_SPECULATE")
+      ->transform(CLI::CheckedTransformer(names).description(""))
+      ->default_str("adaptive");
 }
 
 LoadOptions load_options(const ModelOptions& options) {

@@ -51,6 +51,7 @@ struct RunOptions {
   bool has_seed = false;
   int max_tokens = -1;
   int context = 0;
+  Speculate speculate = EngineOptions{}.speculate;
   bool raw = false;
   bool json = false;
 };
@@ -251,6 +252,7 @@ int run_chat(const RunOptions& options) {
   EngineOptions engine_options;
   engine_options.max_context = options.context;
   engine_options.max_sequences = 1;
+  engine_options.speculate = options.speculate;
   LoadedModel model = load(options.model, true, options.context, engine_options.step_tokens());
   engine_options.n_vocab_valid = model.tokenizer->vocab_size();
   Engine engine(*model.backend, *model.model, engine_options);
@@ -304,6 +306,7 @@ void add_run(CLI::App& app, Command& selected) {
   command->add_option("--ctx", options->context, "context in tokens; 0: the model's own")
       ->check(CLI::Range(0, 1 << 26))
       ->capture_default_str();
+  add_speculate_option(*command, options->speculate);
   command->add_flag("--raw", options->raw, "no chat template: the prompt is continued as it is");
   command->add_flag("--json", options->json, "print one JSON report instead of streaming");
   add_sampling_options(*command, *options);

@@ -197,6 +197,7 @@ void add_engine_options(CLI::App& command, EngineOptions& engine) {
       ->envname("RBEE_CACHE_BYTES")
       ->transform(CLI::AsSizeValue(false))
       ->capture_default_str();
+  add_speculate_option(command, engine.speculate);
 }
 
 }  // namespace

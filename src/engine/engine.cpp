@@ -10,6 +10,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "base/log.hpp"
@@ -57,6 +58,12 @@ StatePlan plan_and_allocate(Backend& backend, const ModelInfo& info, const Engin
   return *plan;
 }
 
+bool can_go_back(const ModelInfo& info) {
+  return std::none_of(info.state.begin(), info.state.end(), [](const LayerState& layer) {
+    return std::holds_alternative<Recurrent>(layer);
+  });
+}
+
 std::uint64_t random_seed() {
   std::random_device device;
   return (std::uint64_t{device()} << 32) | device();
@@ -80,8 +87,10 @@ struct Engine::Impl {
   void loop();
   void take_incoming();
   void sweep();
+  void guess();
   void step(std::span<const Slice> slices);
-  void advance(Sequence& sequence, std::span<const float> logits);
+  void advance(const Slice& slice, std::span<const float> logits);
+  bool pick(Sequence& sequence, std::span<const float> logits);
   void finish(Sequence& sequence, FinishReason reason, std::string error = {});
   void publish();
 
@@ -90,6 +99,7 @@ struct Engine::Impl {
   const EngineOptions options;
   const StatePlan plan;
   const int n_vocab;
+  const bool guessing;
   const std::uint64_t seed_of_seeds = random_seed();
 
   // Shared between threads.
@@ -110,6 +120,9 @@ struct Engine::Impl {
   SamplerScratch scratch;
   std::vector<Slice> slices_under_way;
   std::vector<Sequence*> all;
+  std::vector<Sequence*> guessed;  // have a guess
+  std::vector<GuessPolicy::Choice> choices;
+  GuessPolicy guess_policy;
   EngineStats counts;
 
   std::thread thread;
@@ -121,6 +134,7 @@ Engine::Impl::Impl(Backend& backend_in, const Model& model_in, const EngineOptio
       options(options_in),
       plan(plan_and_allocate(backend, model.info(), options)),
       n_vocab(model.info().vocab_size),
+      guessing(options.speculate != Speculate::never && can_go_back(model.info())),
       cache(plan.n_pages, plan.n_slots),
       scheduler(cache, {.max_sequences = options.max_sequences,
                         .max_batch_tokens = options.step_tokens()}) {
@@ -173,6 +187,7 @@ void Engine::Impl::loop() {
   while (!quitting) {
     take_incoming();
     sweep();
+    if (guessing) guess();
     const std::span<const Slice> slices = scheduler.next();
     publish();
     if (slices.empty()) {
@@ -207,6 +222,30 @@ void Engine::Impl::sweep() {
   }
 }
 
+// Guesses for the sequences that are about to decode; reads what sweep collected.
+void Engine::Impl::guess() {
+  guessed.clear();
+  choices.clear();
+  int decoding = 0;
+  for (Sequence* sequence : all) {
+    sequence->guess.clear();
+    if (!sequence->state || sequence->paused || sequence->n_pending() != 1) continue;
+    ++decoding;
+    const int room = sequence->limit - sequence->n_tokens() - 1;
+    look_up(sequence->tokens, std::min(room, GuessPolicy::kMostGuesses), sequence->guess);
+    if (sequence->guess.empty()) continue;
+    guessed.push_back(sequence);
+    choices.push_back({.expected = sequence->guesses.expected(),
+                       .available = static_cast<int>(sequence->guess.size())});
+  }
+  if (options.speculate == Speculate::always) return;
+  guess_policy.choose(choices, decoding);
+  for (std::size_t i = 0; i < guessed.size(); ++i) {
+    guessed[i]->guess.resize(static_cast<std::size_t>(choices[i].count));
+    if (choices[i].count == 0) guessed[i]->guesses.note_unused();
+  }
+}
+
 void Engine::Impl::step(std::span<const Slice> slices) {
   const auto now = Sequence::Clock::now();
   for (const Slice& slice : slices) {
@@ -227,25 +266,48 @@ void Engine::Impl::step(std::span<const Slice> slices) {
     return;
   }
   ++counts.steps;
+  int n_tokens = 0, n_picked = 0;
   for (const Slice& slice : slices) {
     const bool wants_token = slice.reaches_end();
     slice.sequence->n_computed += slice.n_tokens;
+    n_tokens += slice.n_tokens + slice.n_guesses;
     if (!wants_token) continue;
-    const std::span<const float> row = logits.first(n_vocab);
-    logits = logits.subspan(n_vocab);
-    advance(*slice.sequence, row);
+    const int rows = 1 + slice.n_guesses;
+    n_picked += rows;
+    advance(slice, logits.first(static_cast<std::size_t>(rows) * n_vocab));
+    logits = logits.subspan(static_cast<std::size_t>(rows) * n_vocab);
+  }
+  if (guessing && n_picked == n_tokens) {  // no prompts
+    const std::chrono::duration<double> took = Sequence::Clock::now() - now;
+    guess_policy.note_step(n_tokens, took.count());
   }
 }
 
-// Picks the next token of a sequence and ends it if that was the last.
-void Engine::Impl::advance(Sequence& sequence, std::span<const float> logits) {
+// Picks tokens while they are those that were guessed, and the one that comes then.
+void Engine::Impl::advance(const Slice& slice, std::span<const float> logits) {
+  Sequence& sequence = *slice.sequence;
+  counts.guessed_tokens += static_cast<std::uint64_t>(slice.n_guesses);
+  for (int kept = 0;; ++kept) {
+    if (!pick(sequence, logits.first(n_vocab))) return;
+    if (kept == slice.n_guesses || sequence.tokens.back() != sequence.guess[kept]) {
+      sequence.guesses.note(slice.n_guesses, kept);
+      return;
+    }
+    ++sequence.n_computed;
+    ++counts.guesses_kept;
+    logits = logits.subspan(n_vocab);
+  }
+}
+
+// Picks the next token of a sequence; ends it, and returns false, if that was the last.
+bool Engine::Impl::pick(Sequence& sequence, std::span<const float> logits) {
   if (options.n_vocab_valid > 0 && options.n_vocab_valid < n_vocab) {
     logits = logits.first(options.n_vocab_valid);
   }
   const auto picked = sequence.sampler.pick(logits, sequence.tokens, scratch);
   if (!picked) {
     finish(sequence, FinishReason::error, std::string(describe(picked.error())));
-    return;
+    return false;
   }
   sequence.last_token = Sequence::Clock::now();
   if (!sequence.first_token) {
@@ -255,7 +317,7 @@ void Engine::Impl::advance(Sequence& sequence, std::span<const float> logits) {
   const std::int32_t id = *picked;
   if (std::find(sequence.end_ids.begin(), sequence.end_ids.end(), id) != sequence.end_ids.end()) {
     finish(sequence, FinishReason::eos);
-    return;
+    return false;
   }
   TokenEvent event{.id = id, .logprob = 0, .top = {}};
   if (sequence.top_logprobs >= 0) {
@@ -266,7 +328,9 @@ void Engine::Impl::advance(Sequence& sequence, std::span<const float> logits) {
   sequence.tokens.push_back(id);
   ++counts.generated_tokens;
   sequence.stream->push(std::move(event));
-  if (sequence.n_tokens() >= sequence.limit) finish(sequence, FinishReason::length);
+  if (sequence.n_tokens() < sequence.limit) return true;
+  finish(sequence, FinishReason::length);
+  return false;
 }
 
 void Engine::Impl::finish(Sequence& sequence, FinishReason reason, std::string error) {

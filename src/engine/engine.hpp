@@ -14,6 +14,12 @@
 
 namespace rbee {
 
+enum class Speculate : std::uint8_t {
+  never,
+  adaptive,  // as many guesses as pay
+  always     // all guesses there are: for tests and measurements
+};
+
 struct EngineOptions {
   int max_context = 0;  // tokens of one sequence; 0: the model's own limit, as far as memory allows
   int max_sequences = 32;  // running at once
@@ -24,6 +30,8 @@ struct EngineOptions {
   std::size_t state_bytes =
       0;  // for the cache; 0: room for max_sequences of max_context, within free memory
   std::size_t stream_capacity = 256;
+  // Guesses are checked (engine/speculation.hpp), unless the model has state that cannot go back.
+  Speculate speculate = Speculate::adaptive;
   // Ids from here on are never picked: rows that pad the vocabulary to a round number and that the
   // tokenizer does not know. 0: all of the model's.
   int n_vocab_valid = 0;
@@ -43,8 +51,10 @@ struct EngineStats {
   std::uint64_t prompt_tokens = 0;     // of finished prefills
   std::uint64_t generated_tokens = 0;  // given to streams
   std::uint64_t preemptions = 0;
-  std::uint64_t finished = 0;   // ended by length, eos or error
-  std::uint64_t cancelled = 0;  // ended by their consumer or by shutdown
+  std::uint64_t guessed_tokens = 0;  // checked by steps
+  std::uint64_t guesses_kept = 0;    // of these: became part of an answer
+  std::uint64_t finished = 0;        // ended by length, eos or error
+  std::uint64_t cancelled = 0;       // ended by their consumer or by shutdown
 };
 
 class Engine {

@@ -65,6 +65,7 @@ std::span<const Slice> Scheduler::next() {
   slices_.clear();
   budget_ = options_.max_batch_tokens;
   schedule_decodes();
+  schedule_guesses();
   schedule_prefills();
   admit();
   return slices_;
@@ -72,7 +73,7 @@ std::span<const Slice> Scheduler::next() {
 
 void Scheduler::take_slice(Sequence& sequence) {
   const int n = std::min(sequence.n_pending(), budget_);
-  slices_.push_back({&sequence, n});
+  slices_.push_back({.sequence = &sequence, .n_tokens = n});
   budget_ -= n;
 }
 
@@ -83,6 +84,17 @@ void Scheduler::schedule_decodes() {
   }
   for (Sequence* sequence : work_) {
     if (sequence->state && reserve(*sequence)) take_slice(*sequence);
+  }
+}
+
+// Nobody gives way for a guess.
+void Scheduler::schedule_guesses() {
+  for (Slice& slice : slices_) {
+    Sequence& sequence = *slice.sequence;
+    const int n = std::min(static_cast<int>(sequence.guess.size()), budget_);
+    if (n == 0 || !sequence.state->reserve(sequence.n_tokens() + n)) continue;
+    slice.n_guesses = n;
+    budget_ -= n;
   }
 }
 

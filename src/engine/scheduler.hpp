@@ -2,7 +2,8 @@
 // threads, no clock, no tensors.
 //
 // A step holds one token of every decoding sequence first, so that prompts do not hold up answers,
-// and as much prefill as max_batch_tokens leaves, oldest sequence first. Waiting sequences are
+// then what was guessed of their next ones, and as much prefill as max_batch_tokens leaves, oldest
+// sequence first. Waiting sequences are
 // admitted in order of arrival once the cache has room for all their tokens. When a decoding
 // sequence lacks a page, a paused sequence, or else the one that arrived last, gives all its pages
 // back and waits; it is computed again later from its prompt and answer. The oldest sequence that
@@ -25,10 +26,11 @@ struct SchedulerOptions {
   int max_batch_tokens = 512;  // raised to max_sequences, so that each can take part in each step
 };
 
-// The next n_tokens uncomputed tokens of a sequence.
+// The next n_tokens uncomputed tokens of a sequence, and after its last n_guesses of its guess.
 struct Slice {
   Sequence* sequence = nullptr;
   int n_tokens = 0;
+  int n_guesses = 0;
 
   bool reaches_end() const noexcept { return n_tokens == sequence->n_pending(); }
 };
@@ -57,6 +59,7 @@ class Scheduler {
 
  private:
   void schedule_decodes();
+  void schedule_guesses();
   void schedule_prefills();
   void admit();
   bool make_room(const Sequence& sequence);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/request.hpp"
+#include "engine/speculation.hpp"
 #include "engine/token_stream.hpp"
 #include "sampling/sampler.hpp"
 #include "state/state_cache.hpp"
@@ -29,6 +30,10 @@ struct Sequence {
   std::optional<SeqState> state;  // none: waiting
   int n_computed = 0;             // tokens whose keys and values are in the state
   bool paused = false;            // its consumer does not keep up; keeps its place, is not stepped
+
+  // --- speculation ---
+  std::vector<std::int32_t> guess;  // what the next tokens may be; checked with the next step
+  GuessRecord guesses;
 
   // --- times for Finish ---
   std::optional<Clock::time_point> admitted, first_token, last_token;

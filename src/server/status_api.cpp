@@ -119,6 +119,10 @@ void add_engine_metrics(MetricsText& text, const EngineStats& stats) {
            static_cast<double>(stats.generated_tokens));
   text.add("worker_preemptions_total", "counter", "Sequences set back for want of state.",
            static_cast<double>(stats.preemptions));
+  text.add("worker_guessed_tokens_total", "counter", "Tokens guessed ahead and checked.",
+           static_cast<double>(stats.guessed_tokens));
+  text.add("worker_guesses_kept_total", "counter", "Guesses that became part of answers.",
+           static_cast<double>(stats.guesses_kept));
   text.add("worker_sequences_finished_total", "counter", "Generations that ended by themselves.",
            static_cast<double>(stats.finished));
   text.add("worker_sequences_cancelled_total", "counter", "Generations that were cancelled.",
