@@ -20,7 +20,7 @@ build release all
 scripts/check_kernel_symbols.sh build/release
 
 step "Sanitizer suite: address and undefined behaviour"
-scripts/test_sanitizer.sh asan base_test state_test sampling_test engine_test chat_test
+scripts/test_sanitizer.sh asan unit
 
 step "Tests"
 ctest --preset release
