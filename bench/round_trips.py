@@ -69,8 +69,10 @@ def agreement(ours, theirs):
 def measure(options, fixture, kind, folder):
     golden = json.loads((options.folder / fixture / "golden.json").read_text())
     tokens = golden["prompt"] + golden["greedy"]["tokens"][:-1]
-    model = pathlib.Path(folder) / "model.gguf"
-    worker(options, "convert", options.folder / fixture, model, "--type", kind, "--force")
+    # The file's general.name is the folder's, and llama.cpp expects tokens of a model whose name has "phi3".
+    source, model = pathlib.Path(folder) / "fixture", pathlib.Path(folder) / "model.gguf"
+    source.symlink_to((options.folder / fixture).resolve())
+    worker(options, "convert", source, model, "--type", kind)
     reference = worker_logits(options, model, tokens, "ref")
     rounding = float(np.abs(worker_logits(options, model, tokens, "cpu") - reference).max())
     ordered = np.sort(reference, 1)
