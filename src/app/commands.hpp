@@ -35,7 +35,7 @@ struct ModelOptions {
   std::string device = "cpu";
   int threads = 0;
   std::string cpu_isa;
-  std::string kv_type = "auto";
+  KvType kv_type = KvType::automatic;
 };
 
 enum class ModelFlag { option, positional, required_option };

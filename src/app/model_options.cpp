@@ -12,6 +12,9 @@
 namespace rbee {
 
 void add_model_options(CLI::App& command, ModelOptions& options, ModelFlag flag) {
+  const std::map<std::string, KvType> kv_types{{"auto", KvType::automatic}, {"f32", KvType::f32},
+                                               {"bf16", KvType::bf16},      {"f16", KvType::f16},
+                                               {"q8_0", KvType::q8_0},      {"q4_0", KvType::q4_0}};
   const std::string help = ".gguf file, safetensors directory, or name of a cached model";
   if (flag == ModelFlag::positional) {
     command.add_option("MODEL", options.model, help)->envname("RBEE_MODEL")->capture_default_str();
@@ -35,10 +38,11 @@ void add_model_options(CLI::App& command, ModelOptions& options, ModelFlag flag)
       ->envname("RBEE_CPU_ISA")
       ->check(CLI::IsMember({"base", "avx2", "avx512"}));
   command
-      .add_option("--kv-type", options.kv_type, "type of the key/value cache: auto, f32 or bf16")
+      .add_option("--kv-type", options.kv_type,
+                  "type of the key/value cache: auto, f32, bf16, f16, q8_0 or q4_0")
       ->envname("RBEE_KV_TYPE")
-      ->check(CLI::IsMember({"auto", "f32", "bf16"}))
-      ->capture_default_str();
+      ->transform(CLI::CheckedTransformer(kv_types).description(""))
+      ->default_str("auto");
 }
 
 void add_speculate_option(CLI::App& command, Speculate& speculate) {
@@ -59,9 +63,7 @@ LoadOptions load_options(const ModelOptions& options) {
   result.device = options.device;
   result.backend.threads = options.threads;
   result.backend.cpu_isa = options.cpu_isa;
-  result.backend.kv_type = options.kv_type == "f32"    ? KvType::f32
-                           : options.kv_type == "bf16" ? KvType::bf16
-                                                       : KvType::automatic;
+  result.backend.kv_type = options.kv_type;
   return result;
 }
 

@@ -24,8 +24,9 @@ class BackendError : public std::runtime_error {
 };
 
 // What the key/value cache is stored in. automatic: never coarser than the activations the matrices
-// are multiplied with.
-enum class KvType : std::uint8_t { automatic, f32, bf16 };
+// are multiplied with. q8_0, q4_0: blocks of 32 with a scale, 8.5 and 4.5 bits a value. Latents
+// (PagedLatent) are stored as bf16 where f16 or these are asked for.
+enum class KvType : std::uint8_t { automatic, f32, bf16, f16, q8_0, q4_0 };
 
 struct MemoryUse {
   std::size_t weights = 0;  // bytes, all in the backend's own memory

@@ -72,6 +72,18 @@ std::vector<float> ragged_steps(OneLayer& layer) {
   return all;
 }
 
+struct Store {
+  KvType type;
+  const char* name;
+  float error;  // relative to the largest value
+};
+
+const Store kStores[] = {{KvType::f32, "f32", 1e-6F},
+                         {KvType::bf16, "bf16", 1e-2F},
+                         {KvType::f16, "f16", 1e-3F},
+                         {KvType::q8_0, "q8_0", 2e-2F},
+                         {KvType::q4_0, "q4_0", 0.2F}};
+
 const Shape kShapes[] = {
     {4, 2, 16},
     {4, 2, 16, 0, 8, RopePairing::adjacent},
@@ -94,14 +106,12 @@ TEST(Attend, AgreesWithRef) {
     OneLayer expected_layer(ref, shape, kPages);
     const auto expected = ragged_steps(expected_layer);
     for (const Isa isa : host_isas()) {
-      for (const KvType kv : {KvType::f32, KvType::bf16}) {
+      for (const auto& [kv, name, error] : kStores) {
         const auto cpu = make_cpu(isa, 2, kv);
         OneLayer layer(*cpu, shape, kPages);
-        EXPECT_LT(testing::relative_error(ragged_steps(layer), expected),
-                  kv == KvType::f32 ? 1e-6F : 1e-2F)
+        EXPECT_LT(testing::relative_error(ragged_steps(layer), expected), error)
             << cpu->name() << " heads " << shape.heads << "/" << shape.kv_heads << " of "
-            << shape.head_dim << " window " << shape.window
-            << (kv == KvType::f32 ? " f32" : " bf16");
+            << shape.head_dim << " window " << shape.window << " " << name;
       }
     }
   }
@@ -114,7 +124,7 @@ TEST(Attend, NoCutChangesABit) {
   const auto tokens = random_tokens(kTokens, 50, 1);
   for (const Shape& shape : {Shape{3, 1, 32}, Shape{4, 2, 16, 300}, Shape{70, 1, 16, 200}}) {
     for (const Isa isa : host_isas()) {
-      for (const KvType kv : {KvType::f32, KvType::bf16}) {
+      for (const auto& [kv, name, error] : kStores) {
         const auto run = [&](int threads, int chunk, bool company) {
           const auto cpu = make_cpu(isa, threads, kv);
           OneLayer layer(*cpu, shape, kPages);
@@ -147,7 +157,7 @@ TEST(Attend, NoCutChangesABit) {
 TEST(Attend, StalePagesDoNotLeak) {
   const Shape shape{2, 1, 16};
   for (const Isa isa : host_isas()) {
-    for (const KvType kv : {KvType::f32, KvType::bf16}) {
+    for (const auto& [kv, name, error] : kStores) {
       const auto cpu = make_cpu(isa, 2, kv);
       OneLayer clean(*cpu, shape, 1);
       Sequences first(1);

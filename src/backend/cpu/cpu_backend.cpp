@@ -94,8 +94,20 @@ std::size_t CpuBackend::packed_bytes(DType type, int rows, int cols) const {
 }
 
 cpu::KvStore CpuBackend::kv_store() const {
-  if (options_.kv_type == KvType::f32) return cpu::KvStore::f32;
-  if (options_.kv_type == KvType::bf16) return cpu::KvStore::bf16;
+  switch (options_.kv_type) {
+    case KvType::f32:
+      return cpu::KvStore::f32;
+    case KvType::bf16:
+      return cpu::KvStore::bf16;
+    case KvType::f16:
+      return cpu::KvStore::f16;
+    case KvType::q8_0:
+      return cpu::KvStore::q8_0;
+    case KvType::q4_0:
+      return cpu::KvStore::q4_0;
+    case KvType::automatic:
+      break;
+  }
   return rounded_values_ > exact_values_ ? cpu::KvStore::bf16 : cpu::KvStore::f32;
 }
 

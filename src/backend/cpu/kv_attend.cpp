@@ -80,7 +80,7 @@ void KvAttend::finish(const AttentionState& state, int row, int token, int head,
   const AttentionParams& p = args_.params;
   const float* sinks = vector_values(p.sinks);
   const float sink = sinks ? sinks[head] * kLog2e : 0;
-  attention_.finish(state, row, p.head_dim, sinks ? &sink : nullptr,
+  attention_.finish(cache.store, state, row, p.head_dim, sinks ? &sink : nullptr,
                     row_of(args_.out, token) + static_cast<std::ptrdiff_t>(head) * p.head_dim);
 }
 

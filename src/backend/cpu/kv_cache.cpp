@@ -90,7 +90,13 @@ KvCache::KvCache(std::span<const LayerState> layers, KvStore store, int n_pages,
     const PageSize page = page_size(layer, store);
     const int ring = ring_pages(layer);
     const int own_pages = ring > 0 ? ring * n_slots : n_pages;
-    added = {{}, layer, store, own_pages, page.heads, page.head_bytes, ring};
+    const bool latent = std::holds_alternative<PagedLatent>(layer);
+    added = {.shape = layer,
+             .store = latent ? latent_store(store) : store,
+             .n_pages = own_pages,
+             .heads = page.heads,
+             .head_bytes = page.head_bytes,
+             .ring_pages = ring};
     slotted.slot_bytes = recurrent_bytes(layer);
     const std::size_t size =
         page.bytes() * static_cast<std::size_t>(own_pages) + slotted.slot_bytes * slots;

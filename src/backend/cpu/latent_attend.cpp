@@ -82,7 +82,7 @@ void LatentAttend::attend(const AttentionRows& rows, const std::byte* page, int 
 void LatentAttend::finish(const AttentionState& state, int row, int token, int head,
                           float* scratch) const {
   const int dim = args_.params.latent_dim;
-  attention_.finish(state, row, shape.sum_dim, nullptr, scratch);
+  attention_.finish(cache.store, state, row, shape.sum_dim, nullptr, scratch);
   std::copy_n(scratch, dim, row_of(args_.out, token) + static_cast<std::ptrdiff_t>(head) * dim);
 }
 

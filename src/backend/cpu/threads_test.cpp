@@ -214,6 +214,19 @@ TEST(CpuBackend, KvTypeFollowsTheWeights) {
   }
 }
 
+TEST(CpuBackend, KvTypesTakeTheBitsTheyAreNamedFor) {
+  const LayerState heads[] = {PagedKv{2, 64}}, odd[] = {PagedKv{1, 80}};
+  const std::size_t values = std::size_t{kPageTokens} * 2 * 2 * 64;
+  const auto page_bytes = [](KvType type, std::span<const LayerState> state) {
+    return testing::make_cpu(Isa::base, 1, type)->page_bytes(state);
+  };
+  EXPECT_EQ(page_bytes(KvType::bf16, heads), values * 2);
+  EXPECT_EQ(page_bytes(KvType::f16, heads), values * 2);
+  EXPECT_EQ(page_bytes(KvType::q8_0, heads), values * 17 / 16);
+  EXPECT_EQ(page_bytes(KvType::q4_0, heads), values * 9 / 16);
+  EXPECT_EQ(page_bytes(KvType::q8_0, odd), std::size_t{kPageTokens} * 2 * 96 * 17 / 16);
+}
+
 TEST(CpuBackend, SaysHowMuchMemoryTheStateLacks) {
   const auto cpu = testing::make_cpu(Isa::base, 1);
   const LayerState state[] = {PagedKv{64, 256}};

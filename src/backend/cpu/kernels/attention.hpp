@@ -9,7 +9,14 @@
 // values are padded with zeros to dp = padded_dim(d):
 //   f32:   keys [4][d][16]: groups of 16 tokens side by side   values [64][dp]
 //   bf16:  keys [4][d/2][16][2]: pairs of dimensions           values [32][dp][2]: pairs of tokens
-// so that lanes are tokens for the scores, and dimensions for the weighted sum.
+//   f16:   as f32
+//   q8_0:  keys [4][dq/4][16][4], scales bf16 [4][dq/32][16]   values [16][dq][4], scales
+//   [16][dq/32][4] q4_0:  keys [4][dq/8][16][4], scales as q8_0               values [16][dq/2][4],
+//   scales as q8_0
+// so that lanes are tokens for the scores, and dimensions for the weighted sum. dq is d, padded to
+// whole blocks of 32, each of which has a scale. A byte of q4_0 holds two dimensions of one token:
+// of keys 8i + j and 8i + 4 + j, of values 32b + i and 32b + 16 + i. So no byte belongs to two
+// tokens, and several threads may store into one page.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -18,19 +25,40 @@
 
 namespace rbee::cpu {
 
-enum class KvStore : std::uint8_t { f32, bf16 };
+enum class KvStore : std::uint8_t { f32, bf16, f16, q8_0, q4_0 };
 
 constexpr int kKeyBlock = 64;
 constexpr int kSumLanes = 16;
+constexpr int kKvBlock = 32;  // dimensions that share a scale
 
 static constexpr int padded_dim(int head_dim) { return (head_dim + 15) / 16 * 16; }
-static constexpr std::size_t kv_element(KvStore store) { return store == KvStore::f32 ? 4 : 2; }
+static constexpr int blocked_dim(int head_dim) {
+  return (head_dim + kKvBlock - 1) / kKvBlock * kKvBlock;
+}
+// Bytes of the keys of a page, or of the values behind them, for so many padded dimensions.
+static constexpr std::size_t kv_bytes(KvStore store, int dims) {
+  const std::size_t values = std::size_t{kKeyBlock} * static_cast<std::size_t>(dims);
+  switch (store) {
+    case KvStore::f32:
+      return values * 4;
+    case KvStore::bf16:
+    case KvStore::f16:
+      return values * 2;
+    case KvStore::q8_0:
+      return values + values / kKvBlock * 2;
+    default:
+      return values / 2 + values / kKvBlock * 2;
+  }
+}
+static constexpr bool has_scales(KvStore store) {
+  return store == KvStore::q8_0 || store == KvStore::q4_0;
+}
 // Bytes of the keys of a page, and of the values behind them.
 static constexpr std::size_t key_bytes(KvStore store, int head_dim) {
-  return kv_element(store) * kKeyBlock * static_cast<std::size_t>(head_dim);
+  return kv_bytes(store, has_scales(store) ? blocked_dim(head_dim) : head_dim);
 }
 static constexpr std::size_t value_bytes(KvStore store, int head_dim) {
-  return kv_element(store) * kKeyBlock * static_cast<std::size_t>(padded_dim(head_dim));
+  return kv_bytes(store, has_scales(store) ? blocked_dim(head_dim) : padded_dim(head_dim));
 }
 
 // What is known of some queries after a part of the keys. The weights are powers of two of scores
@@ -75,7 +103,8 @@ struct AttentionKernels {
 
   // out[0 .. head_dim) = the attention of a row. sink: null, or a score in units of log2(e) that
   // joins the softmax without a value.
-  void (*finish)(const AttentionState& state, int row, int head_dim, const float* sink, float* out);
+  void (*finish)(KvStore store, const AttentionState& state, int row, int head_dim,
+                 const float* sink, float* out);
 };
 
 // The kernels of an instruction set, whether or not the processor has it.

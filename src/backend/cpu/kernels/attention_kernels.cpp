@@ -1,6 +1,7 @@
 #include "backend/cpu/kernels/attention.hpp"
 #include "backend/cpu/kernels/lanes.hpp"
 #include "backend/cpu/kernels/online_softmax.hpp"
+#include "backend/cpu/kernels/stored_kv.hpp"
 
 namespace rbee::cpu::RBEE_ISA {
 namespace {
@@ -81,31 +82,41 @@ struct Bf16 {
 };
 #endif
 
-// scores[r][t] = query r · key t for the tokens of a page.
+// Dimensions [first, first + count) of the keys, or values, of a page, in the layout of a Kv that
+// has `dims` of them. ahead: what is read after them, and is to be fetched, is so many bytes on.
+struct Piece {
+  const std::byte* data;
+  int first, count, dims;
+  std::ptrdiff_t ahead;
+};
+
+// scores[r][t] = (first == 0 ? 0 : scores[r][t]) + query r · key t for the tokens of a page.
 template <class Kv, int R>
-void score(const AttentionRows& rows, int row, const std::byte* keys, std::ptrdiff_t ahead,
-           float* scores) {
+void score(const AttentionRows& rows, int row, const Piece& keys, float* scores) {
   using Operand = typename Kv::Operand;
-  const int steps = rows.head_dim / Kv::kPack;
-  const std::ptrdiff_t group_bytes = static_cast<std::ptrdiff_t>(steps) * 64;
-  const Operand* query =
-      static_cast<const Operand*>(rows.queries) + static_cast<std::ptrdiff_t>(row) * rows.head_dim;
+  const int steps = keys.count / Kv::kPack;
+  const std::ptrdiff_t group_bytes = static_cast<std::ptrdiff_t>(keys.dims / Kv::kPack) * 64;
+  const Operand* query = static_cast<const Operand*>(rows.queries) +
+                         static_cast<std::ptrdiff_t>(row) * rows.head_dim +
+                         keys.first / Kv::kPack * Kv::kOperands;
   for (int token = 0; token < kKeyBlock; token += kWide * kLanes) {
     const std::byte* column[kWide];
     Lanes acc[R][kWide];
 #pragma GCC unroll 4
     for (int w = 0; w < kWide; ++w) {
       const int t = token + w * kLanes;
-      column[w] = keys + t / 16 * group_bytes + t % 16 * 4;
+      column[w] = keys.data + t / 16 * group_bytes + t % 16 * 4;
 #pragma GCC unroll 4
-      for (int r = 0; r < R; ++r) acc[r][w] = splat(0);
+      for (int r = 0; r < R; ++r) {
+        acc[r][w] = keys.first == 0 ? splat(0) : load(scores + r * kKeyBlock + t);
+      }
     }
     for (int step = 0; step < steps; ++step) {
       typename Kv::Loaded key[kWide];
 #pragma GCC unroll 4
       for (int w = 0; w < kWide; ++w) {
         key[w] = Kv::load_page(column[w] + step * std::ptrdiff_t{64});
-        __builtin_prefetch(column[w] + ahead + step * std::ptrdiff_t{64}, 0, 2);
+        __builtin_prefetch(column[w] + keys.ahead + step * std::ptrdiff_t{64}, 0, 2);
       }
 #pragma GCC unroll 4
       for (int r = 0; r < R; ++r) {
@@ -165,35 +176,81 @@ void weigh(const std::byte* values, std::ptrdiff_t ahead, std::ptrdiff_t row_byt
   }
 }
 
-template <class Kv, int R>
+// Pages that are multiplied as they are stored.
+template <class Kv>
+struct Direct {
+  using Computed = Kv;
+  static constexpr int kTile = 1 << 30;          // dimensions at once
+  static constexpr std::size_t kTileBytes = 64;  // not used
+
+  static Piece keys(const std::byte* page, const Piece& wanted, std::byte*) {
+    return {page, wanted.first, wanted.count, wanted.dims, wanted.ahead};
+  }
+  static Piece values(const std::byte* page, int head_dim, const Piece& wanted, std::byte*) {
+    return {page + std::ptrdiff_t{kKeyBlock} / Kv::kPack * 4 * head_dim, wanted.first, wanted.count,
+            wanted.dims, wanted.ahead};
+  }
+};
+
+// Pages of which a tile at a time is expanded.
+template <class Stored>
+struct Expanded {
+  using Computed = typename Stored::Computed;
+  static constexpr int kTile = kTileDims;
+  static constexpr std::size_t kTileBytes =
+      std::size_t{kKeyBlock} * kTileDims / Computed::kPack * 4;
+
+  static Piece keys(const std::byte* page, const Piece& wanted, std::byte* tile) {
+    Stored::expand_keys(page, wanted.dims, wanted.first, wanted.count, wanted.ahead, tile);
+    return {tile, wanted.first, wanted.count, kTile, 0};
+  }
+  static Piece values(const std::byte* page, int head_dim, const Piece& wanted, std::byte* tile) {
+    Stored::expand_values(page, head_dim, wanted.first, wanted.count, wanted.ahead, tile);
+    return {tile, wanted.first, wanted.count, kTile, 0};
+  }
+};
+
+template <class Pages, int R>
 void attend_rows(const AttentionRows& rows, int row, const std::byte* page, int first_key,
                  std::ptrdiff_t ahead, const AttentionState& state) {
+  using Kv = typename Pages::Computed;
   alignas(64) float scores[R * kKeyBlock];
   alignas(64) float factors[kSumLanes];
   alignas(64) typename Kv::Operand weights[R * kKeyBlock];
-  score<Kv, R>(rows, row, page, ahead, scores);
+  alignas(64) std::byte tile[Pages::kTileBytes];
+  const auto tile_at = [](int first, int dims) {
+    return dims - first < Pages::kTile ? dims - first : Pages::kTile;
+  };
+  const int head_dim = rows.head_dim;
+  for (int d = 0; d < head_dim; d += tile_at(d, head_dim)) {
+    const Piece wanted{nullptr, d, tile_at(d, head_dim), head_dim, ahead};
+    score<Kv, R>(rows, row, Pages::keys(page, wanted, tile), scores);
+  }
   if (rows.cap_scale != 0) cap_scores(R * kKeyBlock, rows.cap_scale, scores);
   soften<R>(rows, row, first_key, state, scores, factors);
   Kv::convert(scores, R * kKeyBlock, weights);
 
-  const int dims = padded_dim(rows.head_dim);
-  const std::ptrdiff_t keys = std::ptrdiff_t{kKeyBlock} / Kv::kPack * 4 * rows.head_dim;
-  const std::ptrdiff_t row_bytes = std::ptrdiff_t{4} * dims;
-  float* out = state.out + static_cast<std::ptrdiff_t>(row) * dims;
-  for (int d = 0; d < dims;) {
-    const std::ptrdiff_t at = keys + std::ptrdiff_t{4} * d;
-    const int left = (dims - d) / kLanes;
-    if (left >= kWide) {
-      weigh<Kv, R, kWide>(page + at, ahead, row_bytes, weights, factors, dims, out + d);
-      d += kWide * kLanes;
-    } else {
-      weigh<Kv, R, 1>(page + at, ahead, row_bytes, weights, factors, dims, out + d);
-      d += kLanes;
+  const int dims = padded_dim(head_dim);
+  for (int first = 0; first < dims; first += tile_at(first, dims)) {
+    const Piece wanted{nullptr, first, tile_at(first, dims), dims, ahead};
+    const Piece values = Pages::values(page, head_dim, wanted, tile);
+    const std::ptrdiff_t row_bytes = std::ptrdiff_t{4} * values.dims;
+    float* out = state.out + static_cast<std::ptrdiff_t>(row) * dims + first;
+    for (int d = 0; d < values.count;) {
+      const std::byte* from = values.data + std::ptrdiff_t{4} * d;
+      const int left = (values.count - d) / kLanes;
+      if (left >= kWide) {
+        weigh<Kv, R, kWide>(from, values.ahead, row_bytes, weights, factors, dims, out + d);
+        d += kWide * kLanes;
+      } else {
+        weigh<Kv, R, 1>(from, values.ahead, row_bytes, weights, factors, dims, out + d);
+        d += kLanes;
+      }
     }
   }
 }
 
-template <class Kv>
+template <class Pages>
 void attend_page(const AttentionRows& rows, const std::byte* page, int first_key,
                  const std::byte* next, const AttentionState& state) {
   std::ptrdiff_t ahead = next ? next - page : 0;  // of what is prefetched while this page is read
@@ -207,16 +264,16 @@ void attend_page(const AttentionRows& rows, const std::byte* page, int first_key
     if (!any) continue;  // would change nothing
     switch (count) {
       case 1:
-        attend_rows<Kv, 1>(rows, row, page, first_key, ahead, state);
+        attend_rows<Pages, 1>(rows, row, page, first_key, ahead, state);
         break;
       case 2:
-        attend_rows<Kv, 2>(rows, row, page, first_key, ahead, state);
+        attend_rows<Pages, 2>(rows, row, page, first_key, ahead, state);
         break;
       case 3:
-        attend_rows<Kv, 3>(rows, row, page, first_key, ahead, state);
+        attend_rows<Pages, 3>(rows, row, page, first_key, ahead, state);
         break;
       default:
-        attend_rows<Kv, 4>(rows, row, page, first_key, ahead, state);
+        attend_rows<Pages, 4>(rows, row, page, first_key, ahead, state);
         break;
     }
     ahead = 0;  // fetched once; after that the page itself, which costs less than a branch
@@ -225,10 +282,17 @@ void attend_page(const AttentionRows& rows, const std::byte* page, int first_key
 
 void attend(KvStore kv, const AttentionRows& rows, const std::byte* page, int first_key,
             const std::byte* next, const AttentionState& state) {
-  if (kv == KvStore::f32) {
-    attend_page<PlainF32>(rows, page, first_key, next, state);
-  } else {
-    attend_page<Bf16>(rows, page, first_key, next, state);
+  switch (kv) {
+    case KvStore::f32:
+      return attend_page<Direct<PlainF32>>(rows, page, first_key, next, state);
+    case KvStore::bf16:
+      return attend_page<Direct<Bf16>>(rows, page, first_key, next, state);
+    case KvStore::f16:
+      return attend_page<Expanded<HalfPages>>(rows, page, first_key, next, state);
+    case KvStore::q8_0:
+      return attend_page<Expanded<BytePages>>(rows, page, first_key, next, state);
+    case KvStore::q4_0:
+      return attend_page<Expanded<NibblePages>>(rows, page, first_key, next, state);
   }
 }
 
@@ -259,18 +323,33 @@ void store_bf16(const float* key, const float* value, int head_dim, int slot, st
 
 void store_token(KvStore kv, const float* key, const float* value, int head_dim, int slot,
                  std::byte* page) {
-  if (kv == KvStore::f32) {
-    store_f32(key, value, head_dim, slot, page);
-  } else {
-    store_bf16(key, value, head_dim, slot, page);
+  switch (kv) {
+    case KvStore::f32:
+      return store_f32(key, value, head_dim, slot, page);
+    case KvStore::bf16:
+      return store_bf16(key, value, head_dim, slot, page);
+    case KvStore::f16:
+      return HalfPages::store(key, value, head_dim, slot, page);
+    case KvStore::q8_0:
+      return BytePages::store(key, value, head_dim, slot, page);
+    case KvStore::q4_0:
+      return NibblePages::store(key, value, head_dim, slot, page);
   }
 }
 
 void prepare(KvStore kv, const float* query, int head_dim, void* prepared) {
-  if (kv == KvStore::f32) {
+  if (kv == KvStore::f32 || kv == KvStore::f16) {
     PlainF32::convert(query, head_dim, static_cast<PlainF32::Operand*>(prepared));
-  } else {
-    Bf16::convert(query, head_dim, static_cast<Bf16::Operand*>(prepared));
+    return;
+  }
+  auto* operands = static_cast<Bf16::Operand*>(prepared);
+  if (kv == KvStore::bf16) return Bf16::convert(query, head_dim, operands);
+  alignas(64) float values[kKvBlock];
+  for (int d = 0; d < head_dim; d += kKvBlock) {
+    const int n = head_dim - d < kKvBlock ? head_dim - d : kKvBlock;
+    copy(query + d, n, values);
+    spread(spread_width(head_dim), values, n);
+    Bf16::convert(values, n, operands + d / Bf16::kPack * Bf16::kOperands);
   }
 }
 
@@ -310,7 +389,8 @@ float normalisation(const AttentionState& state, int row, const float* sink) {
   return above > 0 ? power[0] / __builtin_fmaf(total, power[0], 1.0f) : 1.0f / (total + power[0]);
 }
 
-void finish(const AttentionState& state, int row, int head_dim, const float* sink, float* out) {
+void finish(KvStore kv, const AttentionState& state, int row, int head_dim, const float* sink,
+            float* out) {
   const int dims = padded_dim(head_dim);
   const float* values = state.out + static_cast<std::ptrdiff_t>(row) * dims;
   const Lanes inverse = splat(normalisation(state, row, sink));
@@ -322,6 +402,7 @@ void finish(const AttentionState& state, int row, int head_dim, const float* sin
       store_first(out + d, head_dim - d, value);
     }
   }
+  if (has_scales(kv)) spread(spread_width(head_dim), out, head_dim);
 }
 
 }  // namespace

@@ -21,8 +21,12 @@ constexpr int kLatentRows = 8;  // queries that are worked on together
 static constexpr int latent_padded(int dim) {
   return (dim + kLatentBlock - 1) / kLatentBlock * kLatentBlock;
 }
+// Latents are f32 or bf16.
+static constexpr KvStore latent_store(KvStore store) {
+  return store == KvStore::f32 ? KvStore::f32 : KvStore::bf16;
+}
 static constexpr std::size_t latent_page_bytes(KvStore store, int width) {
-  return kv_element(store) * kKeyBlock * static_cast<std::size_t>(width);
+  return kv_bytes(latent_store(store), width);
 }
 
 // Queries: rows.rows a multiple of kLatentRows; those that only fill it up have position -1.
