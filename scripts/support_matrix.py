@@ -7,6 +7,7 @@ to machine, are left out of the comparison; what passed, and which models and fo
 import argparse
 import collections
 import json
+import math
 import os
 import pathlib
 import re
@@ -63,9 +64,28 @@ def of_format(cases, folder, gguf):
     return [case for case in cases if case["parameter"].startswith(f"{folder}_safetensors") != gguf]
 
 
-def worst(cases, device):
-    figures = [float(case["worst"]) for case in cases if f"_{device}" in case["parameter"] and "worst" in case]
+def worst(cases, device, figure="worst"):
+    figures = [float(case[figure]) for case in cases if f"_{device}" in case["parameter"] and figure in case]
     return f"{max(figures):.1e}" if figures else "–"
+
+
+def divergence(p, q):
+    """KL(p || q) of the distributions that two lists of logits stand for."""
+    def log_softmax(logits):
+        total = math.log(math.fsum(math.exp(logit - max(logits)) for logit in logits)) + max(logits)
+        return [logit - total for logit in logits]
+    return math.fsum(math.exp(a) * (a - b) for a, b in zip(log_softmax(p), log_softmax(q)))
+
+
+def quantised_rows(folder, tests):
+    """One for each quantised file of a fixture."""
+    def last_logits(name):
+        return json.loads((FIXTURES / folder / name).read_text())["last_logits"]
+    for golden in sorted((FIXTURES / folder).glob("golden-*.json")):
+        kind = golden.stem.removeprefix("golden-")
+        cases = [case for case in tests["PromptLogits"] if case["parameter"].startswith(f"{folder}_{kind}_")]
+        yield [folder, kind, worst(cases, "ref"), worst(cases, "cpu"), worst(cases, "cpu", "divergence"),
+               f"{divergence(last_logits('golden.json'), last_logits(golden.name)):.1e}"]
 
 
 def measure(folder):
@@ -122,8 +142,13 @@ def render(reports, measured):
         "Largest distance of a logit from the golden's (`cpu`: of all instruction sets; weights in bf16, activations\n"
         "rounded where AVX-512 multiplies bf16 pairs), bytes of state per token and per sequence, peak memory of the\n"
         "process over weights in MiB, and tokens per second of the small model, which says only that it runs.\n",
-        table(["fixture", "ref", "cpu", "state/token", "state/sequence",
-               "MiB", "tok/s"], figures)])
+        table(["fixture", "ref", "cpu", "state/token", "state/sequence", "MiB", "tok/s"], figures),
+        "## Quantised files\n",
+        "Files as llama.cpp's tools write them. Largest distance of a logit from the golden of the same, dequantised weights:\n"
+        "`ref` computes in float32, `cpu` rounds activations to 8 bits. KL: how far the distribution that `cpu` computes after\n"
+        "the prompt is from the golden's, and how far the golden's is from that of the weights before quantisation.\n",
+        table(["fixture", "type", "ref", "cpu", "KL of cpu", "KL of the type"],
+              [row for _, folder in pairs for row in quantised_rows(folder, reports[folder])])])
 
 
 def comparable(text):

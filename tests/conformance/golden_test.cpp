@@ -6,6 +6,7 @@
 #include <cmath>
 #include <string>
 #include <tuple>
+#include <vector>
 
 #include "fixture.hpp"
 
@@ -31,6 +32,24 @@ float worst_distance(const std::vector<float>& a, const std::vector<float>& b) {
   return worst;
 }
 
+std::vector<double> log_softmax(const std::vector<float>& logits) {
+  const double most = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(logit - most);
+  std::vector<double> all;
+  all.reserve(logits.size());
+  for (const float logit : logits) all.push_back(logit - most - std::log(sum));
+  return all;
+}
+
+// KL(p || q) of the distributions that two rows of logits stand for.
+double divergence(const std::vector<float>& p, const std::vector<float>& q) {
+  const std::vector<double> a = log_softmax(p), b = log_softmax(q);
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) sum += std::exp(a[i]) * (a[i] - b[i]);
+  return sum;
+}
+
 TEST_P(GoldenTest, PromptLogits) {
   Running run(fixture_.model, device_, golden_.length());
   Stepper::Sequence sequence;
@@ -41,6 +60,7 @@ TEST_P(GoldenTest, PromptLogits) {
   ASSERT_EQ(logits.back().size(), golden_.last_logits.size());
   const float worst = worst_distance(logits.back(), golden_.last_logits);
   RecordProperty("worst", std::to_string(worst));
+  RecordProperty("divergence", std::to_string(divergence(golden_.last_logits, logits.back())));
   EXPECT_LE(worst, tolerance_);
   std::string outside;
   int count = 0;
