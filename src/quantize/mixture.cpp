@@ -4,6 +4,9 @@
 #include <array>
 #include <cctype>
 
+#include "base/load_error.hpp"
+#include "checkpoint/describe.hpp"
+
 namespace rbee {
 namespace {
 
@@ -26,6 +29,16 @@ constexpr std::array kMixtures{
     MixtureInfo{Mixture::q5_k_s, "q5_k_s", DType::q5_k, 16},
     MixtureInfo{Mixture::q5_k_m, "q5_k_m", DType::q5_k, 17},
     MixtureInfo{Mixture::q6_k, "q6_k", DType::q6_k, 18},
+    MixtureInfo{Mixture::iq1_s, "iq1_s", DType::iq1_s, 24},
+    MixtureInfo{Mixture::iq1_m, "iq1_m", DType::iq1_m, 31},
+    MixtureInfo{Mixture::iq2_xxs, "iq2_xxs", DType::iq2_xxs, 19},
+    MixtureInfo{Mixture::iq2_xs, "iq2_xs", DType::iq2_xs, 20},
+    MixtureInfo{Mixture::iq2_s, "iq2_s", DType::iq2_xs, 28},
+    MixtureInfo{Mixture::iq2_m, "iq2_m", DType::iq2_s, 29},
+    MixtureInfo{Mixture::iq3_xxs, "iq3_xxs", DType::iq3_xxs, 23},
+    MixtureInfo{Mixture::iq3_xs, "iq3_xs", DType::iq3_s, 22},
+    MixtureInfo{Mixture::iq3_s, "iq3_s", DType::iq3_s, 26},
+    MixtureInfo{Mixture::iq3_m, "iq3_m", DType::iq3_s, 27},
     MixtureInfo{Mixture::iq4_nl, "iq4_nl", DType::iq4_nl, 25},
     MixtureInfo{Mixture::iq4_xs, "iq4_xs", DType::iq4_xs, 30},
     MixtureInfo{Mixture::mxfp4, "mxfp4", DType::mxfp4, 38},
@@ -38,7 +51,17 @@ constexpr std::array kMixtures{
 };
 
 // What a tensor does, as far as rounding it matters more or less.
-enum class Role : std::uint8_t { output, embedding, value, key, attention_output, down, other };
+enum class Role : std::uint8_t {
+  output,
+  embedding,
+  query,
+  key,
+  value,
+  attention_output,
+  gate_or_up,
+  down,
+  other,
+};
 
 bool contains(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
 
@@ -52,8 +75,10 @@ Role role_of(std::string_view name) {
     return Role::value;
   }
   if (contains(name, "attn_k.weight")) return Role::key;
+  if (contains(name, "attn_q.weight")) return Role::query;
   if (contains(name, "attn_output.weight")) return Role::attention_output;
   if (contains(name, "ffn_down")) return Role::down;
+  if (contains(name, "ffn_up") || contains(name, "ffn_gate")) return Role::gate_or_up;
   return Role::other;
 }
 
@@ -104,6 +129,12 @@ struct Choice {
   bool sensitive() const { return is_sensitive(layer, model.layers); }
   bool first(int share) const { return layer < model.layers / share; }
   bool falcon() const { return model.architecture == "falcon"; }
+  // The mixtures of about two bits and fewer have rules of their own.
+  bool of_two_bits() const {
+    return is({Mixture::iq1_s, Mixture::iq1_m, Mixture::iq2_xxs, Mixture::iq2_xs, Mixture::iq2_s,
+               Mixture::iq2_m});
+  }
+  bool upper_two_bits() const { return is({Mixture::iq2_s, Mixture::iq2_m}); }
 };
 
 using enum Mixture;
@@ -112,7 +143,32 @@ DType output_type(const Choice& at, std::int64_t cols) {
   if (at.is({mxfp4, mxfp4_moe}) || at.falcon() || cols % info(at.type).block != 0) {
     return DType::q8_0;
   }
+  if (at.of_two_bits() || at.is({iq3_xxs})) return DType::q5_k;
   return at.type == DType::q8_0 ? DType::q8_0 : DType::q6_k;
+}
+
+DType embedding_type(const Choice& at) {
+  if (at.upper_two_bits() || at.is({iq3_xxs})) return DType::iq3_s;
+  if (at.of_two_bits()) return DType::q2_k;
+  return at.is({tq1_0, tq2_0, q2_0}) ? DType::q4_k : at.type;
+}
+
+DType two_bit_type(const Choice& at, Role role) {
+  const DType more = at.upper_two_bits() ? DType::iq3_s : DType::q2_k;
+  switch (role) {
+    case Role::value:
+      return at.model.query_groups >= 4 || at.model.experts >= 4 ? DType::q4_k : more;
+    case Role::key:
+      return at.model.experts == 8 ? DType::q4_k : at.type;
+    case Role::down:
+      return at.first(8) ? more : at.type;
+    case Role::attention_output:
+      if (at.model.experts == 8) return DType::q5_k;
+      if (at.is({iq1_s, iq1_m})) return DType::iq2_xxs;
+      return at.upper_two_bits() ? DType::iq3_s : at.type;
+    default:
+      return at.type;
+  }
 }
 
 DType value_type_alone(const Choice& at) {
@@ -126,6 +182,14 @@ DType value_type_alone(const Choice& at) {
       return at.layer < 2 ? DType::q5_k : DType::q4_k;
     case q3_k_l:
       return DType::q5_k;
+    case iq3_xxs:
+      if (grouped) return DType::q4_k;
+      return at.model.importance ? DType::iq3_xxs : DType::iq3_s;
+    case iq3_xs:
+    case iq3_s:
+      return grouped ? DType::q4_k : at.type;
+    case iq3_m:
+      return DType::q4_k;
     case iq4_nl:
     case iq4_xs:
       return grouped ? DType::q5_k : at.type;
@@ -147,6 +211,11 @@ DType value_type(const Choice& at) {
   return small && (type == DType::q3_k || type == DType::q4_k) ? DType::q5_k : type;
 }
 
+DType query_type(const Choice& at) {
+  if (at.is({iq3_xs})) return DType::iq3_xxs;
+  return at.is({iq3_xxs}) ? DType::iq2_s : at.type;
+}
+
 DType down_type(const Choice& at) {
   switch (at.mixture) {
     case q2_k:
@@ -163,6 +232,11 @@ DType down_type(const Choice& at) {
       return at.falcon() || at.sensitive() ? DType::q6_k : at.type;
     case q5_k_m:
       return at.sensitive() ? DType::q6_k : at.type;
+    case iq3_xxs:
+      if (at.model.importance) return at.type;
+      return at.first(8) ? DType::q4_k : DType::q3_k;
+    case iq3_m:
+      return at.first(8) || (at.model.experts == 8 && at.sensitive()) ? DType::q4_k : at.type;
     case iq4_nl:
     case iq4_xs:
       return at.first(8) && !at.model.importance ? DType::q5_k : at.type;
@@ -180,10 +254,13 @@ DType down_type(const Choice& at) {
 DType attention_output_type(const Choice& at) {
   if (at.falcon()) return at.is({q3_k_l}) ? DType::q4_k : at.type;
   if (at.model.experts == 8) {
-    return at.is({q2_k, q3_k_s, q3_k_m, iq4_nl, iq4_xs, q4_k_s, q4_k_m}) ? DType::q5_k : at.type;
+    const bool more = at.is(
+        {q2_k, q3_k_s, q3_k_m, iq3_xxs, iq3_xs, iq3_s, iq3_m, iq4_nl, iq4_xs, q4_k_s, q4_k_m});
+    return more ? DType::q5_k : at.type;
   }
   if (at.is({q2_k})) return DType::q3_k;
-  if (at.is({q3_k_m})) return DType::q4_k;
+  if (at.is({iq3_xxs})) return DType::iq3_s;
+  if (at.is({q3_k_m, iq3_m})) return DType::q4_k;
   return at.is({q3_k_l}) ? DType::q5_k : at.type;
 }
 
@@ -194,13 +271,20 @@ DType chosen_type(const Choice& at, std::string_view name, std::int64_t cols) {
   }
   if (at.is({mxfp4_moe})) return contains(name, "_exps.") ? DType::mxfp4 : DType::q8_0;
   if (at.is({mxfp4})) return role == Role::embedding ? DType::q8_0 : DType::mxfp4;
+  if (role == Role::embedding) return embedding_type(at);
+  if (at.of_two_bits()) return two_bit_type(at, role);
   switch (role) {
-    case Role::embedding:
-      return at.is({tq1_0, tq2_0, Mixture::q2_0}) ? DType::q4_k : at.type;
     case Role::value:
       return value_type(at);
     case Role::key:
-      return at.model.experts == 8 ? DType::q8_0 : at.type;
+      if (at.model.experts == 8) return DType::q8_0;
+      return query_type(at);
+    case Role::query:
+      return query_type(at);
+    case Role::gate_or_up:
+      // The middle three quarters of the layers.
+      if (!at.is({iq3_xs}) || at.first(8) || at.layer >= 7 * at.model.layers / 8) return at.type;
+      return DType::iq3_xxs;
     case Role::down:
       return down_type(at);
     case Role::attention_output:
@@ -225,6 +309,13 @@ DType fitting(DType type, std::int64_t cols) {
     case DType::nvfp4:
       other = DType::q4_0;
       break;
+    case DType::iq1_s:
+    case DType::iq1_m:
+    case DType::iq2_xxs:
+    case DType::iq2_xs:
+    case DType::iq2_s:
+    case DType::iq3_xxs:
+    case DType::iq3_s:
     case DType::iq4_xs:
       other = DType::iq4_nl;
       break;
@@ -304,6 +395,21 @@ DType type_for(Mixture mixture, const MixtureModel& model, std::string_view name
   if (!info(type).quantised) return type;
   const Choice at{mixture, model, type, layer_of(name)};
   return fitting(chosen_type(at, name, shape.back()), shape.back());
+}
+
+void require_no_importance(Mixture mixture, DType type, std::string_view name) {
+  constexpr std::array kFewBits{DType::iq1_s,  DType::iq1_m, DType::iq2_xxs,
+                                DType::iq2_xs, DType::iq2_s, DType::iq3_xxs};
+  const Role role = role_of(name);
+  if (role == Role::output || role == Role::embedding) return;
+  if (std::ranges::find(kFewBits, type) == kFewBits.end() &&
+      (mixture != Mixture::q2_k_s || type != DType::q2_k)) {
+    return;
+  }
+  throw LoadError(std::string(info(mixture).name), "tensor " + in_quotes(name),
+                  "the importance of its columns (--imatrix), without which " +
+                      std::string(info(type).name) + " is too coarse",
+                  "none");
 }
 
 }  // namespace rbee

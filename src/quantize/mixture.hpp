@@ -30,6 +30,16 @@ enum class Mixture : std::uint8_t {
   q5_k_s,
   q5_k_m,
   q6_k,
+  iq1_s,
+  iq1_m,
+  iq2_xxs,
+  iq2_xs,
+  iq2_s,
+  iq2_m,
+  iq3_xxs,
+  iq3_xs,
+  iq3_s,
+  iq3_m,
   iq4_nl,
   iq4_xs,
   mxfp4,      // all matrices
@@ -74,5 +84,9 @@ struct MixtureModel {
 // Where layers differ, they are told apart by their number, as a share of all layers.
 DType type_for(Mixture mixture, const MixtureModel& model, std::string_view name,
                std::span<const std::int64_t> shape);
+
+// Throws LoadError, naming the tensor, where llama-quantize rounds to a type with an importance
+// matrix only, because the error would be too great without: fewer than about three bits.
+void require_no_importance(Mixture mixture, DType type, std::string_view name);
 
 }  // namespace rbee

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "base/load_error.hpp"
+
 namespace rbee {
 namespace {
 
@@ -30,14 +32,14 @@ TEST_P(MixtureOfFile, HasTheTypesOfLlamaQuantize) {
 
 INSTANTIATE_TEST_SUITE_P(
     Files, MixtureOfFile,
-    testing::Values("llama_k256/model-IQ4_NL.gguf", "llama_k256/model-IQ4_XS.gguf",
-                    "llama_k256/model-Q2_K.gguf", "llama_k256/model-Q3_K_M.gguf",
-                    "llama_k256/model-Q4_0.gguf", "llama_k256/model-Q4_1.gguf",
-                    "llama_k256/model-Q4_K_M.gguf", "llama_k256/model-Q5_0.gguf",
-                    "llama_k256/model-Q5_1.gguf", "llama_k256/model-Q5_K_M.gguf",
-                    "llama_k256/model-Q6_K.gguf", "llama_k256/model-Q8_0.gguf",
-                    "mixtral_k256/model-MXFP4_MOE.gguf", "mixtral_k256/model-Q4_0.gguf",
-                    "mixtral_k256/model-Q4_K_M.gguf"));
+    testing::Values("llama_k256/model-IQ3_S.gguf", "llama_k256/model-IQ4_NL.gguf",
+                    "llama_k256/model-IQ4_XS.gguf", "llama_k256/model-Q2_K.gguf",
+                    "llama_k256/model-Q3_K_M.gguf", "llama_k256/model-Q4_0.gguf",
+                    "llama_k256/model-Q4_1.gguf", "llama_k256/model-Q4_K_M.gguf",
+                    "llama_k256/model-Q5_0.gguf", "llama_k256/model-Q5_1.gguf",
+                    "llama_k256/model-Q5_K_M.gguf", "llama_k256/model-Q6_K.gguf",
+                    "llama_k256/model-Q8_0.gguf", "mixtral_k256/model-MXFP4_MOE.gguf",
+                    "mixtral_k256/model-Q4_0.gguf", "mixtral_k256/model-Q4_K_M.gguf"));
 
 // "6644": a digit for the type of a tensor in each layer.
 std::string digits(Mixture mixture, const MixtureModel& model, const std::string& tensor,
@@ -106,6 +108,15 @@ TEST(Mixture, NamesAreReadInEitherCase) {
   for (const MixtureInfo& one : all_mixtures()) {
     EXPECT_EQ(mixture_from_name(one.name), one.mixture);
   }
+}
+
+TEST(Mixture, SomeTypesNeedAnImportanceMatrix) {
+  constexpr std::string_view kUp = "blk.0.ffn_up.weight";
+  EXPECT_THROW(require_no_importance(Mixture::iq2_m, DType::iq2_s, kUp), LoadError);
+  EXPECT_THROW(require_no_importance(Mixture::q2_k_s, DType::q2_k, kUp), LoadError);
+  EXPECT_NO_THROW(require_no_importance(Mixture::q2_k, DType::q2_k, kUp));
+  EXPECT_NO_THROW(require_no_importance(Mixture::iq3_m, DType::iq3_s, kUp));
+  EXPECT_NO_THROW(require_no_importance(Mixture::iq2_m, DType::iq2_s, "token_embd.weight"));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include "checkpoint/float16.hpp"
 #include "quantize/few_level_blocks.hpp"
+#include "quantize/grid_blocks.hpp"
 #include "quantize/k_blocks.hpp"
 #include "quantize/small_blocks.hpp"
 #include "quantize/table_blocks.hpp"
@@ -100,6 +101,20 @@ Encoder encoder(DType type) noexcept {
       return encode_table_rows<BlockIq4Nl>;
     case DType::iq4_xs:
       return encode_table_rows<BlockIq4Xs>;
+    case DType::iq2_xxs:
+      return encode_rows<BlockIq2Xxs>;
+    case DType::iq2_xs:
+      return encode_rows<BlockIq2Xs>;
+    case DType::iq2_s:
+      return encode_rows<BlockIq2S>;
+    case DType::iq3_xxs:
+      return encode_rows<BlockIq3Xxs>;
+    case DType::iq3_s:
+      return encode_rows<BlockIq3S>;
+    case DType::iq1_s:
+      return encode_rows<BlockIq1S>;
+    case DType::iq1_m:
+      return encode_rows<BlockIq1M>;
     case DType::tq1_0:
       return encode_rows<BlockTq10>;
     case DType::tq2_0:

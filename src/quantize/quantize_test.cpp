@@ -45,6 +45,13 @@ std::vector<float> weights(bool peaked) {
   return values;
 }
 
+constexpr std::size_t kFewRows = 2;
+std::vector<float> few_weights() {
+  std::vector<float> values = weights(false);
+  values.resize(kFewRows * kCols);
+  return values;
+}
+
 std::vector<float> column_importance() {
   Random random(12);
   std::vector<float> values(kCols);
@@ -111,6 +118,13 @@ INSTANTIATE_TEST_SUITE_P(
                     Figures{DType::q4_k, {0.070590, 0.060505, 0.091272, 0.079430}},
                     Figures{DType::q5_k, {0.035607, 0.031307, 0.046985, 0.042759}},
                     Figures{DType::q6_k, {0.017341, 0.015076, 0.023068, 0.020743}},
+                    Figures{DType::iq1_s, {0.480284, 0.407262, 0.557125, 0.460037}},
+                    Figures{DType::iq1_m, {0.447566, 0.349361, 0.471544, 0.361750}},
+                    Figures{DType::iq2_xxs, {0.344868, 0.264149, 0.463359, 0.369016}},
+                    Figures{DType::iq2_xs, {0.298761, 0.224739, 0.391803, 0.322240}},
+                    Figures{DType::iq2_s, {0.259551, 0.206885, 0.417042, 0.308214}},
+                    Figures{DType::iq3_xxs, {0.210676, 0.125379, 0.309134, 0.168258}},
+                    Figures{DType::iq3_s, {0.163076, 0.104560, 0.250661, 0.151700}},
                     Figures{DType::iq4_nl, {0.075085, 0.066942, 0.089898, 0.080562}},
                     Figures{DType::iq4_xs, {0.075741, 0.067772, 0.090610, 0.081749}},
                     Figures{DType::tq1_0, {0.793184, 0.794672, 0.800302, 0.795759}},
@@ -136,10 +150,10 @@ TEST_P(Quantize, KeepsZerosAndWhatIsTooSmallOrTooLarge) {
 }
 
 TEST_P(Quantize, OneRowAtATimeGivesTheSameBytes) {
-  const std::vector<float> x = weights(false), importance = column_importance();
+  const std::vector<float> x = few_weights(), importance = column_importance();
   const auto whole = encoded(GetParam(), x, kCols, importance);
   const std::size_t width = row_bytes(GetParam(), kCols);
-  for (std::size_t r = 0; r < kRows; ++r) {
+  for (std::size_t r = 0; r < kFewRows; ++r) {
     const auto row = encoded(GetParam(), std::span(x).subspan(r * kCols, kCols), kCols, importance);
     ASSERT_TRUE(
         std::equal(row.begin(), row.end(), whole.begin() + static_cast<std::ptrdiff_t>(r * width)));
@@ -148,7 +162,7 @@ TEST_P(Quantize, OneRowAtATimeGivesTheSameBytes) {
 
 // A column that never met an input may have weight 0, and so may all of them.
 TEST_P(Quantize, WeightsOfZeroStillRound) {
-  const std::vector<float> x = weights(false);
+  const std::vector<float> x = few_weights();
   std::vector<float> importance(kCols, 0.0F);
   const auto plain = encoded(GetParam(), x, kCols, {});
   EXPECT_EQ(encoded(GetParam(), x, kCols, importance), plain);
