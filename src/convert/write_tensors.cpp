@@ -2,15 +2,11 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
-#include <exception>
 #include <memory>
 #include <mutex>
-#include <thread>
 
-#include "base/load_error.hpp"
-#include "checkpoint/dequantize.hpp"
-#include "quantize/quantize.hpp"
+#include "base/parallel.hpp"
+#include "quantize/requantize.hpp"
 
 namespace rbee {
 namespace {
@@ -50,78 +46,32 @@ std::span<const std::byte> encode(const WriteTask& task, const Slice& slice, Scr
   scratch.read.resize(n * row_bytes(from, cols));
   task.rows->read(slice.begin, slice.n, scratch.read);
   if (from == to) return scratch.read;
-  scratch.values.resize(n * cols);
-  dequantize_row(from, scratch.read, scratch.values);
-  if (info(to).quantised &&
-      !std::ranges::all_of(scratch.values, [](float value) { return std::isfinite(value); })) {
-    throw LoadError("source", "tensor '" + task.spec.name + "'",
-                    "finite numbers, to be written as " + std::string(info(to).name), "another");
-  }
   scratch.encoded.resize(n * task.spec.row_bytes());
-  quantize_rows(to, scratch.values, cols, {}, scratch.encoded);
+  requantize_rows({scratch.read, from, static_cast<int>(n), static_cast<int>(cols), task.spec.name},
+                  to, {}, scratch.values, scratch.encoded);
   return scratch.encoded;
 }
-
-class Pool {
- public:
-  Pool(const std::vector<WriteTask>& tasks, const std::function<void(std::size_t)>& progress)
-      : tasks_(tasks),
-        progress_(progress),
-        slices_(slices_of(tasks)),
-        left_(std::make_unique<std::atomic<std::size_t>[]>(tasks.size())) {
-    for (const Slice& slice : slices_) ++left_[slice.task];
-  }
-
-  void run(int threads) {
-    {
-      std::vector<std::jthread> workers;
-      for (int i = 1; i < threads; ++i) workers.emplace_back([this] { work(); });
-      work();
-    }
-    if (error_) std::rethrow_exception(error_);
-  }
-
- private:
-  void work() {
-    try {
-      Scratch scratch;
-      for (std::size_t at = next_++; at < slices_.size(); at = next_++) {
-        const Slice& slice = slices_[at];
-        const WriteTask& task = tasks_[slice.task];
-        const auto bytes = encode(task, slice, scratch);
-        task.writer->write(task.tensor,
-                           static_cast<std::size_t>(slice.begin) * task.spec.row_bytes(), bytes);
-        if (--left_[slice.task] == 0) task.rows->release();
-        report(bytes.size());
-      }
-    } catch (...) {
-      const std::lock_guard lock(mutex_);
-      if (!error_) error_ = std::current_exception();
-      next_ = slices_.size();
-    }
-  }
-
-  void report(std::size_t bytes) {
-    if (!progress_) return;
-    const std::lock_guard lock(mutex_);
-    progress_(done_ += bytes);
-  }
-
-  const std::vector<WriteTask>& tasks_;
-  const std::function<void(std::size_t)>& progress_;
-  std::vector<Slice> slices_;
-  std::unique_ptr<std::atomic<std::size_t>[]> left_;  // slices of each task
-  std::atomic<std::size_t> next_ = 0;
-  std::mutex mutex_;
-  std::size_t done_ = 0;
-  std::exception_ptr error_;
-};
 
 }  // namespace
 
 void write_tensors(const std::vector<WriteTask>& tasks, int threads,
                    const std::function<void(std::size_t)>& progress) {
-  Pool(tasks, progress).run(std::max(threads, 1));
+  const std::vector<Slice> slices = slices_of(tasks);
+  const auto left = std::make_unique<std::atomic<std::size_t>[]>(tasks.size());  // slices of each
+  for (const Slice& slice : slices) ++left[slice.task];
+  std::vector<Scratch> scratch(static_cast<std::size_t>(std::max(threads, 1)));
+  std::mutex mutex;
+  std::size_t done = 0;
+  run_parallel(slices.size(), threads, [&](std::size_t piece, std::size_t thread) {
+    const Slice& slice = slices[piece];
+    const WriteTask& task = tasks[slice.task];
+    const auto bytes = encode(task, slice, scratch[thread]);
+    task.writer->write(task.tensor, static_cast<std::size_t>(slice.begin) * task.spec.row_bytes(),
+                       bytes);
+    if (--left[slice.task] == 0) task.rows->release();
+    const std::lock_guard lock(mutex);
+    if (progress) progress(done += bytes.size());
+  });
 }
 
 }  // namespace rbee
