@@ -36,6 +36,8 @@ struct ModelOptions {
   int threads = 0;
   std::string cpu_isa;
   KvType kv_type = KvType::automatic;
+  std::string quantize;
+  std::string importance_matrix;
 };
 
 enum class ModelFlag { option, positional, required_option };

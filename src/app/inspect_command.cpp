@@ -29,18 +29,39 @@ struct TypeCount {
   std::int64_t tensors = 0, parameters = 0, bytes = 0;
 };
 
-Json type_histogram(const Checkpoint& checkpoint) {
-  std::map<std::string, TypeCount> counts;
-  for (const TensorInfo& tensor : checkpoint.tensors()) {
-    TypeCount& count = counts[std::string(info(tensor.type).name)];
-    ++count.tensors, count.parameters += element_count(tensor.shape);
-    count.bytes += static_cast<std::int64_t>(tensor.file_bytes());
-  }
+using TypeCounts = std::map<std::string, TypeCount>;
+
+Json as_json(const TypeCounts& counts) {
   Json json = Json::object();
   for (const auto& [name, c] : counts)
     json[name] = {{"tensors", c.tensors}, {"parameters", c.parameters}, {"bytes", c.bytes}};
   return json;
 }
+
+Json type_histogram(const Checkpoint& checkpoint) {
+  TypeCounts counts;
+  for (const TensorInfo& tensor : checkpoint.tensors()) {
+    TypeCount& count = counts[std::string(info(tensor.type).name)];
+    ++count.tensors, count.parameters += element_count(tensor.shape);
+    count.bytes += static_cast<std::int64_t>(tensor.file_bytes());
+  }
+  return as_json(counts);
+}
+
+// The types that matrices are given with --quantize.
+class PackedTypes final : public LoadObserver {
+ public:
+  void packed(const Weight& weight, const TensorRequest& /*request*/, int /*index*/) override {
+    TypeCount& count = counts_[std::string(info(weight.type).name)];
+    ++count.tensors, count.parameters += std::int64_t{weight.rows} * weight.cols;
+    count.bytes += weight.rows * static_cast<std::int64_t>(
+                                     row_bytes(weight.type, static_cast<std::size_t>(weight.cols)));
+  }
+  Json json() const { return as_json(counts_); }
+
+ private:
+  TypeCounts counts_;
+};
 
 Json inspect_tokenizer(const std::filesystem::path& path) {
   try {
@@ -71,14 +92,19 @@ Json inspect_memory(const ModelPlan& plan) {
           {"fits", least.total() <= available}};
 }
 
-Json inspect_model(const Checkpoint& checkpoint, Backend& dry) {
+Json inspect_model(const Checkpoint& checkpoint, Backend& dry, LoadOptions options) {
+  PackedTypes types;
+  options.observer = &types;
+  options.step_tokens = EngineOptions{}.step_tokens();
   const Family& family = find_family(checkpoint, all_families());
-  const ModelPlan plan = plan_model(checkpoint, family, dry, 0, EngineOptions{}.step_tokens());
+  const ModelPlan plan = plan_model(checkpoint, family, dry, options);
   const ModelInfo& info = plan.info;
-  return {{"family", family.id},           {"parameters", plan.parameters},
-          {"layers", info.n_layers},       {"hidden_size", info.hidden_size},
-          {"vocab_size", info.vocab_size}, {"context", info.max_context},
-          {"memory", inspect_memory(plan)}};
+  Json json{{"family", family.id},           {"parameters", plan.parameters},
+            {"layers", info.n_layers},       {"hidden_size", info.hidden_size},
+            {"vocab_size", info.vocab_size}, {"context", info.max_context},
+            {"memory", inspect_memory(plan)}};
+  if (options.quantize) json["matrices_loaded_as"] = types.json();
+  return json;
 }
 
 Json inspect(const InspectOptions& options) {
@@ -93,7 +119,7 @@ Json inspect(const InspectOptions& options) {
             {"tensors", checkpoint->tensors().size()},
             {"types", type_histogram(*checkpoint)}};
   try {
-    json.update(inspect_model(*checkpoint, *backend));
+    json.update(inspect_model(*checkpoint, *backend, load));
   } catch (const LoadError& e) {
     json["unsupported"] = e.what();
   }
@@ -136,16 +162,24 @@ void print_model(const Json& json) {
                              memory["fits"].get<bool>() ? "" : ": does not fit"));
 }
 
+void print_types(const Json& types) {
+  for (const auto& [name, count] : types.items()) {
+    print_line("  " + name,
+               fmt::format("{} tensors, {:.2f} M parameters, {}", count["tensors"].get<int>(),
+                           count["parameters"].get<double>() / 1e6,
+                           human_bytes(count["bytes"].get<double>())));
+  }
+}
+
 void print_report(const Json& json) {
   print_line("path", json["path"].get<std::string>());
   print_line("format", json["format"].get<std::string>());
   print_line("architecture", json["architecture"].get<std::string>());
   print_model(json);
-  for (const auto& [name, count] : json["types"].items()) {
-    print_line("  " + name,
-               fmt::format("{} tensors, {:.2f} M parameters, {}", count["tensors"].get<int>(),
-                           count["parameters"].get<double>() / 1e6,
-                           human_bytes(count["bytes"].get<double>())));
+  print_types(json["types"]);
+  if (json.contains("matrices_loaded_as")) {
+    print_line("loaded as", "");
+    print_types(json["matrices_loaded_as"]);
   }
   const Json& tokenizer = json["tokenizer"];
   if (tokenizer.contains("error")) {

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <map>
+#include <memory>
 #include <string>
 
 #include "app/commands.hpp"
@@ -43,6 +44,18 @@ void add_model_options(CLI::App& command, ModelOptions& options, ModelFlag flag)
       ->envname("RBEE_KV_TYPE")
       ->transform(CLI::CheckedTransformer(kv_types).description(""))
       ->default_str("auto");
+  const auto is_mixture = [](const std::string& name) {
+    return mixture_from_name(name) ? std::string() : "one of " + mixture_names();
+  };
+  command
+      .add_option("--quantize", options.quantize,
+                  "round matrices while loading, as llama-quantize would: q4_k_m, q8_0, ...")
+      ->envname("RBEE_QUANTIZE")
+      ->check(CLI::Validator(is_mixture, "TYPE"));
+  command
+      .add_option("--imatrix", options.importance_matrix,
+                  "importance matrix that --quantize heeds: a file of the imatrix command")
+      ->envname("RBEE_IMATRIX");
 }
 
 void add_speculate_option(CLI::App& command, Speculate& speculate) {
@@ -64,6 +77,14 @@ LoadOptions load_options(const ModelOptions& options) {
   result.backend.threads = options.threads;
   result.backend.cpu_isa = options.cpu_isa;
   result.backend.kv_type = options.kv_type;
+  if (!options.quantize.empty()) {
+    result.quantize = Quantization{mixture_from_name(options.quantize).value()};
+  }
+  if (!options.importance_matrix.empty()) {
+    if (!result.quantize) throw UsageError("--imatrix is of use with --quantize only");
+    result.quantize->importance =
+        std::make_shared<const ImportanceMatrix>(ImportanceMatrix::load(options.importance_matrix));
+  }
   return result;
 }
 

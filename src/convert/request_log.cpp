@@ -26,12 +26,8 @@ double NotingCheckpoint::real_note(const std::string& key) const {
 }
 
 void RequestLog::asked(const TensorRequest& request) {
-  std::string gguf = first_spelling(request.name.gguf);
-  if (const std::size_t at = gguf.find("{}"); at != std::string::npos) {
-    gguf.replace(at, 2, std::to_string(request.layer));
-  }
-  requests_.push_back({std::move(gguf), request.layer, &request.tensor, request.rows, request.cols,
-                       request.stored, request.heads, request.expert});
+  requests_.push_back({request.gguf_name(), request.layer, &request.tensor, request.rows,
+                       request.cols, request.stored, request.heads, request.expert});
 }
 
 }  // namespace rbee

@@ -42,7 +42,7 @@ class NotingCheckpoint final : public Checkpoint {
 
 // A TensorRequest in own memory.
 struct LoggedRequest {
-  std::string gguf;  // the first spelling, with the layer's number; may be empty
+  std::string gguf;  // TensorRequest::gguf_name
   int layer = -1;
   const TensorInfo* tensor = nullptr;
   int rows = 0, cols = 0;

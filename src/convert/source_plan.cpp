@@ -36,7 +36,7 @@ SourcePlan plan_safetensors(const Checkpoint& checkpoint) {
   plan.architecture = gguf_architecture(family, noting);
   Loader loader(noting, nullptr);
   RequestLog log;
-  loader.observe(&log);
+  loader.observe(log);
   family.build(loader);
   loader.check_all_used();
   plan.tensors = plan_tensors(log.requests(), GgufLayout(family, plan.architecture, noting));

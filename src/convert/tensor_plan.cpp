@@ -19,31 +19,16 @@ struct Group {
   std::vector<LoggedRequest> requests;
 };
 
-// Requests of parts of a tensor that GGUF holds as a tensor of its own.
-std::string target_of(const LoggedRequest& request) {
-  const auto replaced = [&](std::string_view from, std::string_view by) {
-    std::string name = request.gguf;
-    if (const std::size_t at = name.find(from); at != name.npos) name.replace(at, from.size(), by);
-    return name;
-  };
-  if (request.heads.heads > 0) {
-    return replaced("attn_kv_b", request.heads.transpose ? "attn_k_b" : "attn_v_b");
-  }
-  if (!request.stored.row) return request.gguf;
-  return replaced("ffn_gate_up_exps", request.stored.row(0) == 0 ? "ffn_gate_exps" : "ffn_up_exps");
-}
-
 std::vector<Group> grouped(const std::vector<LoggedRequest>& requests) {
   std::vector<Group> groups;
   std::map<std::string, std::size_t> places;
   for (const LoggedRequest& request : requests) {
-    std::string name = target_of(request);
-    if (name.empty()) {
+    if (request.gguf.empty()) {
       throw LoadError(request.tensor->file, tensor_field(request.tensor->name),
                       "a tensor that GGUF has a name for", "none that is known");
     }
-    const auto [at, added] = places.try_emplace(name, groups.size());
-    if (added) groups.push_back({std::move(name), {}});
+    const auto [at, added] = places.try_emplace(request.gguf, groups.size());
+    if (added) groups.push_back({request.gguf, {}});
     groups[at->second].requests.push_back(request);
   }
   return groups;

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <utility>
 
+#include "backend/cpu/cpu_count.hpp"
 #include "base/byte_units.hpp"
 #include "base/log.hpp"
 #include "engine/memory_fit.hpp"
@@ -17,14 +18,26 @@ void require_fit(const Checkpoint& checkpoint, const Family& family, const LoadO
   BackendOptions dry = options.backend;
   dry.dry_run = true;
   const auto backend = make_backend(options.device, dry);
-  const ModelPlan plan =
-      plan_model(checkpoint, family, *backend, options.context, options.step_tokens);
+  const ModelPlan plan = plan_model(checkpoint, family, *backend, options);
   const std::size_t available =
       options.available_memory > 0 ? options.available_memory : free_memory();
   require_memory(checkpoint.path().string(), plan, least_memory(plan, options.context), available);
 }
 
 }  // namespace
+
+std::unique_ptr<Model> build_model(const Family& family, Loader& loader,
+                                   const LoadOptions& options) {
+  std::optional<QuantizeOnLoad> quantizer;
+  if (options.quantize) {
+    const int threads = options.backend.threads > 0 ? options.backend.threads : cpu::usable_cores();
+    loader.observe(quantizer.emplace(*options.quantize, loader.checkpoint(), threads));
+  }
+  if (options.observer != nullptr) loader.observe(*options.observer);
+  auto model = family.build(loader);
+  loader.check_all_used();
+  return model;
+}
 
 LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& options) {
   const auto start = std::chrono::steady_clock::now();
@@ -41,8 +54,7 @@ LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& opt
 
   Loader loader(*checkpoint, loaded.backend.get(), options.context);
   loader.on_progress(options.progress);
-  loaded.model = family.build(loader);
-  loader.check_all_used();
+  loaded.model = build_model(family, loader, options);
   loaded.parameters = loader.parameters();
 
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;

@@ -35,6 +35,14 @@ int fitting_context(const ModelPlan& plan, const MemoryNeed& need, std::size_t a
   return context;
 }
 
+std::string beside_weights(const MemoryNeed& need) {
+  if (need.loading > need.state + need.activations) {
+    return fmt::format("{:.2f} for a matrix that is being loaded", in_gib(need.loading));
+  }
+  return fmt::format("{:.2f} for the state of {} tokens, {:.2f} for activations",
+                     in_gib(need.state), need.context, in_gib(need.activations));
+}
+
 std::string advice(const ModelPlan& plan, const MemoryNeed& need, std::size_t available) {
   if (const int context = fitting_context(plan, need, available); context > 0) {
     return fmt::format("; --ctx {} would fit", context);
@@ -45,10 +53,10 @@ std::string advice(const ModelPlan& plan, const MemoryNeed& need, std::size_t av
           ? 0
           : 8.0 * static_cast<double>(available - rest) / static_cast<double>(plan.parameters);
   constexpr double kFewestBits = 1.5;
-  if (bits < kFewestBits) return "; no file of this model would fit";
+  if (bits < kFewestBits) return "; no type of its weights would fit";
   return fmt::format(
-      "; a file with at most {:.1f} bits a weight would fit, this one takes {:.1f}", bits,
-      8.0 * static_cast<double>(need.weights) / static_cast<double>(plan.parameters));
+      "; at most {:.1f} bits a weight would fit (another file, or --quantize), it takes {:.1f}",
+      bits, 8.0 * static_cast<double>(need.weights) / static_cast<double>(plan.parameters));
 }
 
 }  // namespace
@@ -57,20 +65,21 @@ std::size_t ModelPlan::state_bytes(int n_tokens) const {
   return static_cast<std::size_t>(pages_for(n_tokens)) * page_bytes + slot_bytes;
 }
 
-ModelPlan plan_model(const Checkpoint& checkpoint, const Family& family, Backend& dry, int context,
-                     int step_tokens) {
-  Loader loader(checkpoint, &dry, context);
-  const auto model = family.build(loader);
-  loader.check_all_used();
+ModelPlan plan_model(const Checkpoint& checkpoint, const Family& family, Backend& dry,
+                     const LoadOptions& options) {
+  Loader loader(checkpoint, &dry, options.context);
+  const auto model = build_model(family, loader, options);
   const ModelInfo& info = model->info();
   std::vector<LayerState> layers = info.state;
-  if (step_tokens > 0) {
-    layers = with_rings(layers, context > 0 ? context : info.max_context, step_tokens);
+  if (options.step_tokens > 0) {
+    layers = with_rings(layers, options.context > 0 ? options.context : info.max_context,
+                        options.step_tokens);
   }
   return {.device = dry.name(),
           .parameters = loader.parameters(),
           .info = info,
           .weight_bytes = dry.memory().weights,
+          .loading_bytes = loader.largest_copy(),
           .page_bytes = dry.page_bytes(layers),
           .slot_bytes = dry.slot_bytes(layers)};
 }
@@ -83,6 +92,7 @@ MemoryNeed least_memory(const ModelPlan& plan, int context) {
   need.activations =
       std::max(activation_bytes(plan.info),
                static_cast<std::size_t>(static_cast<double>(need.state) * kBesideState));
+  need.loading = plan.loading_bytes;
   return need;
 }
 
@@ -91,10 +101,8 @@ void require_memory(const std::string& file, const ModelPlan& plan, const Memory
   if (need.total() <= available) return;
   throw LoadError(
       file, "memory",
-      fmt::format("{:.2f} GiB ({:.2f} for weights, {:.2f} for the state of {} tokens, {:.2f} for "
-                  "activations)",
-                  in_gib(need.total()), in_gib(need.weights), in_gib(need.state), need.context,
-                  in_gib(need.activations)),
+      fmt::format("{:.2f} GiB ({:.2f} for weights, {})", in_gib(need.total()), in_gib(need.weights),
+                  beside_weights(need)),
       fmt::format("{:.2f} GiB available{}", in_gib(available), advice(plan, need, available)));
 }
 

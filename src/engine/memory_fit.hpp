@@ -1,10 +1,12 @@
 // Whether a model fits into memory, known before any is taken.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <string>
 
 #include "backend/backend.hpp"
 #include "checkpoint/checkpoint.hpp"
+#include "engine/load_model.hpp"
 #include "model/family.hpp"
 #include "model/model.hpp"
 
@@ -16,17 +18,18 @@ struct ModelPlan {
   std::size_t parameters = 0;
   ModelInfo info;
   std::size_t weight_bytes = 0;
-  std::size_t page_bytes = 0;  // of kPageTokens tokens over all layers
-  std::size_t slot_bytes = 0;  // of a sequence, whatever its length
+  std::size_t loading_bytes = 0;  // of the largest matrix that is decoded or encoded to be packed
+  std::size_t page_bytes = 0;     // of kPageTokens tokens over all layers
+  std::size_t slot_bytes = 0;     // of a sequence, whatever its length
 
   // Of one sequence of so many tokens.
   std::size_t state_bytes(int n_tokens) const;
 };
 
-// dry: a backend made with BackendOptions::dry_run, for one plan. context: see Loader. step_tokens:
-// of an engine, which drops keys that no window reaches; 0: all keys are kept. Throws LoadError.
-ModelPlan plan_model(const Checkpoint& checkpoint, const Family& family, Backend& dry, int context,
-                     int step_tokens);
+// dry: a backend made with BackendOptions::dry_run, for one plan. Of the options, those count that
+// build_model and Loader heed, and step_tokens. Throws LoadError.
+ModelPlan plan_model(const Checkpoint& checkpoint, const Family& family, Backend& dry,
+                     const LoadOptions& options);
 
 // The least with which a model can be used.
 struct MemoryNeed {
@@ -34,8 +37,9 @@ struct MemoryNeed {
   std::size_t weights = 0;
   std::size_t state = 0;
   std::size_t activations = 0;  // about
+  std::size_t loading = 0;      // beside the weights, before there is state
 
-  std::size_t total() const { return weights + state + activations; }
+  std::size_t total() const { return weights + std::max(state + activations, loading); }
 };
 
 // A context that is not asked for may be cut to this many tokens, but to no fewer.

@@ -18,13 +18,18 @@ using ::testing::HasSubstr;
 
 const std::filesystem::path kFixtures = std::filesystem::path(RBEE_TEST_DATA) / "fixtures";
 
-ModelPlan plan_of(const std::filesystem::path& path, int context = 0, int step_tokens = 0) {
-  BackendOptions options;
-  options.dry_run = true;
-  const auto backend = make_backend("cpu", options);
+ModelPlan plan_of(const std::filesystem::path& path, LoadOptions options) {
+  options.backend.dry_run = true;
+  const auto backend = make_backend("cpu", options.backend);
   const auto checkpoint = Checkpoint::open(path);
-  return plan_model(*checkpoint, find_family(*checkpoint, all_families()), *backend, context,
-                    step_tokens);
+  return plan_model(*checkpoint, find_family(*checkpoint, all_families()), *backend, options);
+}
+
+ModelPlan plan_of(const std::filesystem::path& path, int context = 0, int step_tokens = 0) {
+  LoadOptions options;
+  options.context = context;
+  options.step_tokens = step_tokens;
+  return plan_of(path, options);
 }
 
 std::string error_of(const ModelPlan& plan, const MemoryNeed& need, std::size_t available) {
@@ -88,10 +93,31 @@ TEST(MemoryFit, SaysWhatIsLackingAndWhatWouldFit) {
               AllOf(HasSubstr("x.gguf: memory: expected 8.67 GiB (3.67 for weights, 4.00 for the "
                               "state of 32768 tokens, 1.00 for activations)"),
                     HasSubstr("found 6.00 GiB available; --ctx 8192 would fit")));
-  EXPECT_THAT(error_of(plan, least_memory(plan, 0), 3 * kGiB),
-              HasSubstr("a file with at most 3.4 bits a weight would fit, this one takes 4.5"));
+  EXPECT_THAT(
+      error_of(plan, least_memory(plan, 0), 3 * kGiB),
+      HasSubstr("at most 3.4 bits a weight would fit (another file, or --quantize), it takes 4.5"));
   EXPECT_THAT(error_of(plan, least_memory(plan, 0), kGiB),
-              HasSubstr("no file of this model would fit"));
+              HasSubstr("no type of its weights would fit"));
+}
+
+TEST(MemoryFit, CountsTheTypesThatMatricesAreGiven) {
+  const auto path = kFixtures / "llama_k256";
+  const ModelPlan plain = plan_of(path);
+  LoadOptions options;
+  options.quantize = Quantization{Mixture::q4_0};
+  const ModelPlan small = plan_of(path, options);
+  EXPECT_LT(small.weight_bytes, plain.weight_bytes / 2);
+  EXPECT_EQ(plain.loading_bytes, 0U);
+  // The largest matrix is encoded before it is packed.
+  EXPECT_GT(small.loading_bytes, 0U);
+  EXPECT_LT(small.loading_bytes, small.weight_bytes);
+  options.backend.threads = 1;
+  EXPECT_EQ(load_model(path, options).backend->memory().weights, small.weight_bytes);
+  MemoryNeed need = least_memory(small, 0);
+  EXPECT_EQ(need.loading, small.loading_bytes);
+  need.loading = 3 * need.total();
+  EXPECT_EQ(need.total(), need.weights + need.loading);
+  EXPECT_THAT(error_of(small, need, need.total() - 1), HasSubstr("a matrix that is being loaded"));
 }
 
 TEST(MemoryFit, LoadingIsRefusedBeforehand) {

@@ -58,6 +58,11 @@ std::string with_layer(std::string_view spelling, int layer) {
   return name;
 }
 
+// The matrix, or the next of several, that a request is for, without its bytes.
+HostMatrix host_matrix(const TensorRequest& request) {
+  return {{}, request.tensor.type, request.rows, request.cols, request.tensor.name};
+}
+
 std::string_view spelling(const Name& name, Format format) {
   return format == Format::gguf ? name.gguf : name.hf;
 }
@@ -99,6 +104,23 @@ bool is_ignored(std::string_view name, int n_layers) {
 }
 
 }  // namespace
+
+std::string TensorRequest::gguf_name() const {
+  std::string out = with_layer(name.gguf.substr(0, name.gguf.find('|')), layer);
+  const auto replace = [&out](std::string_view from, const auto& choose) {
+    if (const std::size_t at = out.find(from); at != out.npos) {
+      out.replace(at, from.size(), choose());
+    }
+  };
+  // Parts that GGUF holds as tensors of their own.
+  if (heads.heads > 0) {
+    replace("attn_kv_b", [this] { return heads.transpose ? "attn_k_b" : "attn_v_b"; });
+  } else if (stored.row) {
+    replace("ffn_gate_up_exps",
+            [this] { return stored.row(0) == 0 ? "ffn_gate_exps" : "ffn_up_exps"; });
+  }
+  return out;
+}
 
 Stored Stored::range(int file_rows, int begin) {
   return {.row = [begin](int r) { return begin + r; }, .file_rows = file_rows};
@@ -146,7 +168,7 @@ const TensorInfo* Loader::use(const Name& name, int layer) {
 }
 
 void Loader::tell(const TensorRequest& request) const {
-  if (observer_ != nullptr) observer_->asked(request);
+  for (LoadObserver* observer : observers_) observer->asked(request);
 }
 
 void Loader::skip(const Name& name, int layer) {
@@ -160,7 +182,32 @@ void Loader::missing(const Name& name, int layer, const std::string& expected) c
                   "no such tensor");
 }
 
-Weight Loader::pack(const HostMatrix& matrix) {
+Weight Loader::pack(const HostMatrix& matrix, const TensorRequest& request, int index) {
+  std::vector<std::vector<std::byte>> memory(observers_.size());
+  HostMatrix result = matrix;
+  for (std::size_t i = 0; i < observers_.size(); ++i) {
+    result = observers_[i]->replacement(result, request, index, memory[i]);
+  }
+  count_copies(matrix, result, request);
+  const Weight weight = pack_as_it_is(result);
+  for (LoadObserver* observer : observers_) observer->packed(weight, request, index);
+  return weight;
+}
+
+void Loader::count_copies(const HostMatrix& matrix, const HostMatrix& packed,
+                          const TensorRequest& request) {
+  const auto bytes = [](const HostMatrix& one) {
+    return static_cast<std::size_t>(one.rows) *
+           row_bytes(one.type, static_cast<std::size_t>(one.cols));
+  };
+  const bool moved = request.tensor.encoded || request.stored.row || request.stored.transposed ||
+                     request.heads.transpose;
+  const std::size_t copies =
+      (moved ? bytes(matrix) : 0) + (packed.type != matrix.type ? bytes(packed) : 0);
+  largest_copy_ = std::max(largest_copy_, copies);
+}
+
+Weight Loader::pack_as_it_is(const HostMatrix& matrix) {
   if (backend_ == nullptr) {
     packed_bytes_ += static_cast<std::size_t>(matrix.rows) *
                      row_bytes(matrix.type, static_cast<std::size_t>(matrix.cols));
@@ -170,10 +217,13 @@ Weight Loader::pack(const HostMatrix& matrix) {
   return backend_->pack(matrix);
 }
 
-Weight Loader::pack(const HostMatrix& file, const Stored& stored) {
+Weight Loader::pack_stored(std::span<const std::byte> file, const TensorRequest& request,
+                           int index) {
+  HostMatrix matrix = host_matrix(request);
+  matrix.bytes = file;
   std::vector<std::byte> copy;
-  const auto bytes = stored_bytes(file, stored, copy);
-  return pack({bytes, file.type, file.rows, file.cols, file.name});
+  matrix.bytes = stored_bytes(matrix, request.stored, copy);
+  return pack(matrix, request, index);
 }
 
 void Loader::report_progress() const {
@@ -183,15 +233,16 @@ void Loader::report_progress() const {
 Weight Loader::maybe_matrix(const Name& name, int rows, int cols, int layer, const Stored& stored) {
   const TensorInfo* info = use(name, layer);
   if (info == nullptr) return {};
-  tell({name, layer, *info, rows, cols, stored});
-  return pack_matrix(*info, rows, cols, stored);
+  return pack_matrix({name, layer, *info, rows, cols, stored});
 }
 
-Weight Loader::pack_matrix(const TensorInfo& tensor, int rows, int cols, const Stored& stored) {
-  expect_stored(tensor, 0, rows, cols, stored);
-  if (!reads()) return pack({{}, tensor.type, rows, cols, tensor.name});
+Weight Loader::pack_matrix(const TensorRequest& request) {
+  tell(request);
+  const TensorInfo& tensor = request.tensor;
+  expect_stored(tensor, 0, request.rows, request.cols, request.stored);
+  if (!reads()) return pack(host_matrix(request), request, request.expert);
   const TensorData data(tensor);
-  const Weight weight = pack({data.bytes(), tensor.type, rows, cols, tensor.name}, stored);
+  const Weight weight = pack_stored(data.bytes(), request, request.expert);
   MappedFile::release(tensor.bytes);
   report_progress();
   return weight;
@@ -204,10 +255,10 @@ Weight Loader::f32_matrix(const Name& name, int rows, int cols, int layer) {
   const bool flat = rows == 1 && info->shape.size() == 1;
   const std::array<std::int64_t, 2> shape{rows, cols};
   expect_shape(*info, std::span(shape).subspan(flat ? 1 : 0));
-  if (!reads()) return pack({{}, DType::f32, rows, cols, info->name});
+  if (!reads()) return pack_as_it_is({{}, DType::f32, rows, cols, info->name});
   const std::vector<float> values = decode(*info);
   report_progress();
-  return pack({std::as_bytes(std::span(values)), DType::f32, rows, cols, info->name});
+  return pack_as_it_is({std::as_bytes(std::span(values)), DType::f32, rows, cols, info->name});
 }
 
 Weight Loader::maybe_vector(const Name& name, int size, int layer, const Stored& stored) {
@@ -247,7 +298,7 @@ Weight Loader::constant(std::span<const float> values) {
 }
 
 Weight Loader::constant_matrix(std::span<const float> values, int rows, int cols) {
-  return pack({std::as_bytes(values), DType::f32, rows, cols, "computed at load"});
+  return pack_as_it_is({std::as_bytes(values), DType::f32, rows, cols, "computed at load"});
 }
 
 std::vector<float> Loader::values(const Name& name, int layer) {

@@ -59,13 +59,26 @@ struct TensorRequest {
   Stored stored{};
   HeadRows heads{};  // heads.heads > 0: a matrix of each head
   int expert = -1;   // of a tensor of one expert
+
+  // The tensor of a GGUF file that holds this, whatever the format it is read from:
+  // "blk.0.attn_q.weight". Empty where GGUF has no such tensor.
+  std::string gguf_name() const;
 };
 
-// Sees what a family asks for: how a converter learns what the tensors of a checkpoint are.
+// Sees what a family asks for, and every matrix on its way from a checkpoint into a backend.
 class LoadObserver {
  public:
   virtual ~LoadObserver() = default;
-  virtual void asked(const TensorRequest& request) = 0;
+  // The tensor was found.
+  virtual void asked(const TensorRequest& /*request*/) {}
+  // What is to be packed instead of a matrix, of the same shape; memory is for its bytes. index: of
+  // an expert or a head, -1 where the tensor is one matrix. In a dry run bytes are empty and only
+  // the type counts. Not called for what must stay f32.
+  virtual HostMatrix replacement(const HostMatrix& matrix, const TensorRequest& /*request*/,
+                                 int /*index*/, std::vector<std::byte>& /*memory*/) {
+    return matrix;
+  }
+  virtual void packed(const Weight& /*weight*/, const TensorRequest& /*request*/, int /*index*/) {}
 };
 
 class Loader {
@@ -120,8 +133,8 @@ class Loader {
   // Called with (bytes read, bytes to read in all) after each tensor.
   void on_progress(std::function<void(std::size_t, std::size_t)> callback);
 
-  // Tells of every tensor that is found; the observer must outlive the build.
-  void observe(LoadObserver* observer) { observer_ = observer; }
+  // Observers are called in the order of these calls, and must outlive the build.
+  void observe(LoadObserver& observer) { observers_.push_back(&observer); }
 
   // After the build: throws LoadError naming tensors that nobody asked for, except those that every
   // loader ignores (rotary_emb.inv_freq, attention masks, ...).
@@ -129,6 +142,8 @@ class Loader {
 
   std::size_t parameters() const { return parameters_; }      // elements of all tensors asked for
   std::size_t packed_bytes() const { return packed_bytes_; }  // what they take in the backend
+  // Bytes of the largest matrix that was, or in a dry run would be, copied to be packed.
+  std::size_t largest_copy() const { return largest_copy_; }
 
  private:
   // Whether matrices are read: not in a dry run.
@@ -136,12 +151,14 @@ class Loader {
   const TensorInfo* find(const Name& name, int layer) const;
   const TensorInfo* use(const Name& name, int layer);
   void tell(const TensorRequest& request) const;
-  Weight pack_matrix(const TensorInfo& tensor, int rows, int cols, const Stored& stored);
-  Weight pack(const HostMatrix& matrix);
-  // The weight [rows, cols] out of the matrix in the file.
-  Weight pack(const HostMatrix& file, const Stored& stored);
-  std::vector<Weight> stacked_experts(const TensorInfo& tensor, int n, int rows, int cols,
-                                      const Stored& stored);
+  Weight pack_matrix(const TensorRequest& request);
+  std::vector<Weight> pack_experts(const TensorRequest& request, int n);
+  // A matrix, or the next of several, of a request: as it is in the file, or as the weight.
+  Weight pack_stored(std::span<const std::byte> file, const TensorRequest& request, int index);
+  Weight pack(const HostMatrix& matrix, const TensorRequest& request, int index);
+  Weight pack_as_it_is(const HostMatrix& matrix);
+  void count_copies(const HostMatrix& matrix, const HostMatrix& packed,
+                    const TensorRequest& request);
   void report_progress() const;
   [[noreturn]] void missing(const Name& name, int layer, const std::string& expected) const;
 
@@ -149,10 +166,11 @@ class Loader {
   Backend* backend_;
   int planned_context_;
   std::function<void(std::size_t, std::size_t)> progress_;
-  LoadObserver* observer_ = nullptr;
+  std::vector<LoadObserver*> observers_;
   std::set<std::string, std::less<>> used_;
   std::size_t parameters_ = 0;
   std::size_t packed_bytes_ = 0;
+  std::size_t largest_copy_ = 0;
   std::size_t used_bytes_ = 0;   // file bytes of the tensors asked for so far
   std::size_t total_bytes_ = 0;  // file bytes of all tensors that are not ignored
 };

@@ -53,17 +53,19 @@ class OwnedName {
 
 }  // namespace
 
-std::vector<Weight> Loader::stacked_experts(const TensorInfo& tensor, int n, int rows, int cols,
-                                            const Stored& stored) {
-  expect_stored(tensor, n, rows, cols, stored);
+std::vector<Weight> Loader::pack_experts(const TensorRequest& request, int n) {
+  tell(request);
+  const TensorInfo& tensor = request.tensor;
+  expect_stored(tensor, n, request.rows, request.cols, request.stored);
   std::vector<Weight> weights;
   for (int x = 0; x < n; ++x) {
     if (!reads()) {
-      weights.push_back(pack({{}, tensor.type, rows, cols, tensor.name}));
+      weights.push_back(
+          pack({{}, tensor.type, request.rows, request.cols, tensor.name}, request, x));
       continue;
     }
     const TensorData data(tensor, x, n);
-    weights.push_back(pack({data.bytes(), tensor.type, rows, cols, tensor.name}, stored));
+    weights.push_back(pack_stored(data.bytes(), request, x));
     if (!tensor.encoded) MappedFile::release(data.bytes());
   }
   report_progress();
@@ -74,8 +76,7 @@ std::vector<Weight> Loader::experts(const Name& name, int n, int rows, int cols,
                                     const Stored& stored) {
   const OwnedName all(name, /*of_each=*/false, 0);
   if (const TensorInfo* tensor = use(all.name(), layer)) {
-    tell({name, layer, *tensor, rows, cols, stored});
-    return stacked_experts(*tensor, n, rows, cols, stored);
+    return pack_experts({name, layer, *tensor, rows, cols, stored}, n);
   }
   if (!has(OwnedName(name, /*of_each=*/true, 0).name(), layer)) {
     const std::string hf = with_expert(name.hf, 0), gguf = with_expert(name.gguf, 0);
@@ -86,8 +87,7 @@ std::vector<Weight> Loader::experts(const Name& name, int n, int rows, int cols,
     const OwnedName each(name, /*of_each=*/true, x);
     const TensorInfo* tensor = use(each.name(), layer);
     if (tensor == nullptr) missing(each.name(), layer, fmt::format("shape [{}, {}]", rows, cols));
-    tell({name, layer, *tensor, rows, cols, stored, {}, x});
-    weights.push_back(pack_matrix(*tensor, rows, cols, stored));
+    weights.push_back(pack_matrix({name, layer, *tensor, rows, cols, stored, {}, x}));
   }
   return weights;
 }

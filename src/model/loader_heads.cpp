@@ -53,7 +53,8 @@ std::vector<Weight> Loader::head_matrices(const Name& name, const HeadRows& part
   const std::array<std::int64_t, 2> flat{std::int64_t{part.heads} * part.head_rows, cols};
   const TensorInfo* tensor = use(name, layer);
   if (tensor == nullptr) missing(name, layer, shape_field(flat));
-  tell({name, layer, *tensor, rows, cols, {}, part});
+  const TensorRequest request{name, layer, *tensor, rows, cols, {}, part};
+  tell(request);
   expect_shape(*tensor, tensor->shape.size() == 3 ? std::span<const std::int64_t>(stacked)
                                                   : std::span<const std::int64_t>(flat));
   if (!reads()) {
@@ -62,7 +63,7 @@ std::vector<Weight> Loader::head_matrices(const Name& name, const HeadRows& part
                                   ? HostMatrix{{}, turned, cols, rows, tensor->name}
                                   : HostMatrix{{}, tensor->type, rows, cols, tensor->name};
     std::vector<Weight> weights;
-    for (int h = 0; h < part.heads; ++h) weights.push_back(pack(matrix));
+    for (int h = 0; h < part.heads; ++h) weights.push_back(pack(matrix, request, h));
     return weights;
   }
   const TensorData data(*tensor);
@@ -75,9 +76,9 @@ std::vector<Weight> Loader::head_matrices(const Name& name, const HeadRows& part
     const HostMatrix matrix{bytes, tensor->type, rows, cols, tensor->name};
     if (part.transpose) {
       const Transposed turned = transposed(matrix);
-      weights.push_back(pack({turned.bytes, turned.type, cols, rows, tensor->name}));
+      weights.push_back(pack({turned.bytes, turned.type, cols, rows, tensor->name}, request, h));
     } else {
-      weights.push_back(pack(matrix));
+      weights.push_back(pack(matrix, request, h));
     }
   }
   MappedFile::release(tensor->bytes);
