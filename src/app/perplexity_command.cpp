@@ -1,11 +1,13 @@
 // perplexity: exp of the mean negative log-likelihood of a text, by the definition that llama.cpp's
-// tool uses.
+// tool uses; and how far the distributions of a model are from those of another.
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "app/commands.hpp"
 #include "app/session.hpp"
@@ -20,6 +22,7 @@ struct PerplexityOptions {
   std::string file;
   int context = 512;
   int stride = 0;
+  std::string reference;
   bool json = false;
 };
 
@@ -49,18 +52,104 @@ class Likelihood {
   int count_ = 0;
 };
 
+// The Kullback-Leibler divergence of distributions from those of a reference, sum of
+// p_ref (log p_ref - log p), and how often both have the same likeliest token.
+class Divergence {
+ public:
+  void add(std::span<const float> reference, std::span<const float> logits) {
+    const double log_all = log_sum(reference), log_mine = log_sum(logits);
+    double sum = 0;
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+      const double own = static_cast<double>(reference[i]) - log_all;
+      sum += std::exp(own) * (own - (static_cast<double>(logits[i]) - log_mine));
+    }
+    sum_ += sum, ++count_;
+    same_ += argmax(reference) == argmax(logits) ? 1 : 0;
+  }
+  double mean() const { return sum_ / count_; }
+  double same_share() const { return static_cast<double>(same_) / count_; }
+
+ private:
+  static double log_sum(std::span<const float> logits) {
+    const auto top = static_cast<double>(*std::max_element(logits.begin(), logits.end()));
+    double sum = 0;
+    for (const float v : logits) sum += std::exp(static_cast<double>(v) - top);
+    return top + std::log(sum);
+  }
+
+  double sum_ = 0;
+  int same_ = 0, count_ = 0;
+};
+
+// The model that others are compared with, in its own types.
+struct Reference {
+  Reference(ModelOptions options, const std::string& path, int window) {
+    options.model = path;
+    options.quantize.clear(), options.importance_matrix.clear();
+    model = load(options, false, window);
+    session.emplace(*model.backend, *model.model, 1, window);
+  }
+  LoadedModel model;
+  std::optional<Session> session;
+  Divergence divergence;
+};
+
 // Scores one window: of `tokens`, those after position `first`. The window starts with BOS where
 // the vocabulary adds one, as every window of the definition does.
 void score_window(Session& session, std::vector<std::int32_t> tokens, int first,
-                  std::optional<TokenId> bos, Likelihood& likelihood) {
+                  std::optional<TokenId> bos, Likelihood& likelihood, Reference* reference) {
   const std::vector<std::int32_t> targets = tokens;
   if (bos) tokens.front() = *bos;
   session.reset();
   const auto logits = session.feed_from(tokens, first);
+  std::span<const float> others;
+  if (reference != nullptr) {
+    reference->session->reset();
+    others = reference->session->feed_from(tokens, first);
+  }
   const auto vocab = static_cast<std::size_t>(session.vocab_size());
   for (std::size_t i = static_cast<std::size_t>(first); i + 1 < targets.size(); ++i) {
-    likelihood.add(logits.subspan((i - static_cast<std::size_t>(first)) * vocab, vocab),
-                   targets[i + 1]);
+    const std::size_t at = (i - static_cast<std::size_t>(first)) * vocab;
+    likelihood.add(logits.subspan(at, vocab), targets[i + 1]);
+    if (reference != nullptr) {
+      reference->divergence.add(others.subspan(at, vocab), logits.subspan(at, vocab));
+    }
+  }
+}
+
+std::optional<Reference> load_reference(const PerplexityOptions& options, int window, int vocab) {
+  if (options.reference.empty()) return std::nullopt;
+  std::optional<Reference> reference;
+  reference.emplace(options.model, options.reference, window);
+  if (const int other = reference->session->vocab_size(); other != vocab) {
+    throw UsageError(fmt::format("{} has {} tokens, {} has {}: they cannot be compared",
+                                 options.reference, other, options.model.model, vocab));
+  }
+  return reference;
+}
+
+void report(const PerplexityOptions& options, const Likelihood& likelihood, int windows, int window,
+            const Reference* reference) {
+  if (options.json) {
+    Json json{{"perplexity", likelihood.perplexity()},
+              {"error", likelihood.error()},
+              {"tokens", likelihood.count()},
+              {"windows", windows},
+              {"context", window},
+              {"stride", options.stride}};
+    if (reference != nullptr) {
+      json["kl_divergence"] = reference->divergence.mean();
+      json["same_top_token"] = reference->divergence.same_share();
+    }
+    fmt::print("{}\n", dump_json(json));
+    return;
+  }
+  fmt::print("perplexity {:.4f} +/- {:.4f} ({} tokens scored in {} windows of {})\n",
+             likelihood.perplexity(), likelihood.error(), likelihood.count(), windows, window);
+  if (reference != nullptr) {
+    fmt::print("divergence from {}: {:.6f}, the same likeliest token {:.2f} % of the time\n",
+               options.reference, reference->divergence.mean(),
+               100 * reference->divergence.same_share());
   }
 }
 
@@ -84,26 +173,17 @@ int run_perplexity(const PerplexityOptions& options) {
   const bool adds_bos = options.stride == 0 && model.tokenizer->bos() && !empty.empty() &&
                         empty.front() == *model.tokenizer->bos();
   Session session(*model.backend, *model.model, 1, window);
+  std::optional<Reference> reference = load_reference(options, window, session.vocab_size());
+  Reference* const compared = reference ? &*reference : nullptr;
   Likelihood likelihood;
   for (int i = 0; i < windows; ++i) {
     const auto begin = tokens.begin() + static_cast<std::ptrdiff_t>(i) * step;
     score_window(session, {begin, begin + window}, first,
-                 adds_bos ? model.tokenizer->bos() : std::nullopt, likelihood);
+                 adds_bos ? model.tokenizer->bos() : std::nullopt, likelihood, compared);
     if (!options.json)
       fmt::print(stderr, "[{}/{}] {:.4f}\n", i + 1, windows, likelihood.perplexity());
   }
-  if (options.json) {
-    const Json report{{"perplexity", likelihood.perplexity()},
-                      {"error", likelihood.error()},
-                      {"tokens", likelihood.count()},
-                      {"windows", windows},
-                      {"context", window},
-                      {"stride", options.stride}};
-    fmt::print("{}\n", dump_json(report));
-  } else {
-    fmt::print("perplexity {:.4f} +/- {:.4f} ({} tokens scored in {} windows of {})\n",
-               likelihood.perplexity(), likelihood.error(), likelihood.count(), windows, window);
-  }
+  report(options, likelihood, windows, window, compared);
   return 0;
 }
 
@@ -123,6 +203,9 @@ void add_perplexity(CLI::App& app, Command& selected) {
                    "0: windows side by side; else overlapping ones, this far apart")
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
+  command->add_option(
+      "--kl-reference", options->reference,
+      "also tell how far the model is from this one, which --quantize leaves alone");
   command->add_flag("--json", options->json, "print a JSON report");
   command->callback(
       [options, &selected] { selected = [options] { return run_perplexity(*options); }; });
