@@ -107,6 +107,8 @@ void add_convert(CLI::App& app, Command& selected) {
   command->add_option("TARGET", flags->target, "the .gguf file to write")->required();
   command->add_option("--type", flags->options.type,
                       "one of " + mixture_names() + "; default: the type of most of the source");
+  command->add_option("--imatrix", flags->options.importance,
+                      "importance matrix to round by: a file of the imatrix command");
   command
       ->add_option("--split-size", flags->options.split_bytes,
                    "write files of about this size, \"2GB\" say, named TARGET-00001-of-0000N.gguf")

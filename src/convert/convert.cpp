@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "backend/cpu/cpu_count.hpp"
 #include "base/load_error.hpp"
 #include "checkpoint/checkpoint.hpp"
+#include "convert/importance_plan.hpp"
 #include "convert/source_plan.hpp"
 #include "convert/type_plan.hpp"
 #include "convert/write_tensors.hpp"
@@ -92,7 +94,8 @@ void write_all(const SourcePlan& plan, std::span<const GgufTensorSpec> specs,
     writers.push_back(std::make_unique<GgufWriter>(
         path, keys_of_part(plan.keys, p, parts.size(), specs.size()), own));
     for (std::size_t i = begin; i < end; ++i) {
-      tasks.push_back({writers.back().get(), i - begin, specs[i], plan.tensors[i].rows});
+      tasks.push_back({writers.back().get(), i - begin, specs[i], plan.tensors[i].rows,
+                       plan.tensors[i].importance});
       total += specs[i].bytes();
     }
     report.bytes += writers.back()->file_bytes();
@@ -112,8 +115,11 @@ void write_all(const SourcePlan& plan, std::span<const GgufTensorSpec> specs,
 ConvertReport convert(const fs::path& source, const fs::path& target,
                       const ConvertOptions& options) {
   const auto checkpoint = Checkpoint::open(source);
+  std::optional<ImportanceMatrix> importance;
+  if (!options.importance.empty()) importance = ImportanceMatrix::load(options.importance);
   SourcePlan plan = plan_source(*checkpoint);
-  const TypePlan types = plan_types(plan, *checkpoint, options.type);
+  const TypePlan types = plan_types(plan, *checkpoint, options.type, importance.has_value());
+  plan_importance(plan, types, importance ? &*importance : nullptr);
   if (types.file_type) plan.keys.set("general.file_type", *types.file_type);
   plan.keys.set("general.quantization_version", std::uint32_t{2});
   const std::vector<GgufTensorSpec> specs = specs_of(plan, types);

@@ -12,8 +12,9 @@
 namespace rbee {
 
 struct ConvertOptions {
-  std::string type{};             // "f32", "q8_0", ...; empty: the type that most of the source has
-  std::uint64_t split_bytes = 0;  // files of about this size; 0: one file
+  std::string type{};  // "f32", "q8_0", ...; empty: the type that most of the source has
+  std::filesystem::path importance{};  // file of an importance matrix; empty: none
+  std::uint64_t split_bytes = 0;       // files of about this size; 0: one file
   bool overwrite = false;
   int threads = 0;  // 0: one for each core
   // Called with (bytes written, bytes to be written).

@@ -45,11 +45,15 @@ RowsPtr column_rows(const TensorInfo& tensor, Columns columns);
 // Values [.., cols] that are computed, in f32. Called again for every piece: small tensors only.
 RowsPtr computed_rows(std::function<std::vector<float>()> values, std::int64_t cols);
 
+// How much each column matters, of each matrix of a tensor (see quantize_rows); empty: alike.
+using TensorImportance = std::vector<std::span<const float>>;
+
 // A tensor to be written.
 struct PlannedTensor {
   std::string name;
   std::vector<std::int64_t> shape;  // torch order
   RowsPtr rows;
+  TensorImportance importance{};
 };
 
 }  // namespace rbee

@@ -4,7 +4,6 @@
 #include <map>
 
 #include "base/load_error.hpp"
-#include "quantize/mixture.hpp"
 
 namespace rbee {
 namespace {
@@ -30,7 +29,8 @@ Mixture wanted_type(const SourcePlan& plan, const std::string& type) {
 }
 
 TypePlan kept_types(const SourcePlan& plan) {
-  TypePlan out{.name = "as the source", .file_type = std::nullopt, .types = {}};
+  TypePlan out;
+  out.name = "as the source";
   for (const PlannedTensor& tensor : plan.tensors) out.types.push_back(tensor.rows->type());
   return out;
 }
@@ -40,16 +40,20 @@ bool is_decay(const std::string& name) { return name.find(".time_mix_decay.") !=
 
 }  // namespace
 
-TypePlan plan_types(const SourcePlan& plan, const Checkpoint& source, const std::string& type) {
+TypePlan plan_types(const SourcePlan& plan, const Checkpoint& source, const std::string& type,
+                    bool importance) {
   if (type.empty() && source.format() == Format::gguf) return kept_types(plan);
   const Mixture mixture = wanted_type(plan, type);
   MixtureModel model = MixtureModel::read(source);
   model.architecture = plan.architecture;
+  model.importance = importance;
   model.own_output =
       std::ranges::find(plan.tensors, "output.weight", &PlannedTensor::name) != plan.tensors.end();
   const bool keeps_mxfp4 = mixture == Mixture::f16 || mixture == Mixture::bf16;
-  TypePlan out{
-      std::string(info(mixture).name), static_cast<std::uint32_t>(info(mixture).number), {}};
+  TypePlan out{.name = std::string(info(mixture).name),
+               .mixture = mixture,
+               .file_type = static_cast<std::uint32_t>(info(mixture).number),
+               .types = {}};
   for (const PlannedTensor& tensor : plan.tensors) {
     DType chosen = type_for(mixture, model, tensor.name, tensor.shape);
     if (is_decay(tensor.name)) chosen = DType::f32;

@@ -13,11 +13,17 @@ namespace {
 
 constexpr std::size_t kSliceValues = std::size_t{1} << 20;
 
-// Rows [begin, begin + n) of a task.
+// Rows [begin, begin + n) of a task, all of one matrix where matrices differ in importance.
 struct Slice {
   std::size_t task = 0;
   std::int64_t begin = 0, n = 0;
 };
+
+// Rows of each matrix that has an importance of its own.
+std::int64_t rows_each(const WriteTask& task) {
+  const auto matrices = static_cast<std::int64_t>(task.importance.size());
+  return task.spec.rows() / std::max<std::int64_t>(matrices, 1);
+}
 
 std::vector<Slice> slices_of(const std::vector<WriteTask>& tasks) {
   std::vector<Slice> slices;
@@ -25,8 +31,10 @@ std::vector<Slice> slices_of(const std::vector<WriteTask>& tasks) {
     const GgufTensorSpec& spec = tasks[t].spec;
     const auto cols = std::max<std::size_t>(static_cast<std::size_t>(spec.shape.back()), 1);
     const auto most = static_cast<std::int64_t>(std::max<std::size_t>(kSliceValues / cols, 1));
-    for (std::int64_t at = 0; at < spec.rows(); at += most) {
-      slices.push_back({t, at, std::min(most, spec.rows() - at)});
+    const std::int64_t rows = rows_each(tasks[t]);
+    for (std::int64_t at = 0, n = 0; at < spec.rows(); at += n) {
+      n = std::min(most, rows - at % rows);
+      slices.push_back({t, at, n});
     }
   }
   return slices;
@@ -47,8 +55,12 @@ std::span<const std::byte> encode(const WriteTask& task, const Slice& slice, Scr
   task.rows->read(slice.begin, slice.n, scratch.read);
   if (from == to) return scratch.read;
   scratch.encoded.resize(n * task.spec.row_bytes());
+  const auto importance =
+      task.importance.empty()
+          ? std::span<const float>()
+          : task.importance[static_cast<std::size_t>(slice.begin / rows_each(task))];
   requantize_rows({scratch.read, from, static_cast<int>(n), static_cast<int>(cols), task.spec.name},
-                  to, {}, scratch.values, scratch.encoded);
+                  to, importance, scratch.values, scratch.encoded);
   return scratch.encoded;
 }
 

@@ -17,6 +17,7 @@ struct WriteTask {
   std::size_t tensor = 0;
   GgufTensorSpec spec;
   RowsPtr rows;
+  TensorImportance importance{};
 };
 
 // Each thread holds the rows of a few MiB at a time, and no less than one row. progress: called now

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -65,6 +66,10 @@ ImportanceMatrix ImportanceMatrix::read_gguf_entries(const std::string& file,
   for (const GgufTensor& tensor : gguf.tensors) by_name[tensor.name] = &tensor;
   ImportanceMatrix result;
   result.file_ = file;
+  result.chunks_ =
+      std::max<std::int64_t>(gguf.metadata.integer("imatrix.chunk_count").value_or(0), 0);
+  const auto datasets = gguf.metadata.strings("imatrix.datasets");
+  if (datasets && !datasets->empty()) result.dataset_ = datasets->front();
   for (const auto& [name, tensor] : by_name) {
     if (!name.ends_with(kSums)) continue;
     const std::string base(name.substr(0, name.size() - kSums.size()));
@@ -90,7 +95,8 @@ ImportanceMatrix ImportanceMatrix::read_gguf_entries(const std::string& file,
 }
 
 // Little-endian: i32 entries; of each: i32 length and the name, i32 calls, i32 values and their
-// f32, already divided by tokens and multiplied with calls. What follows is not needed here.
+// f32, already divided by tokens and multiplied with calls. Then, in some files, i32 chunks, and
+// i32 length and the name of the text.
 ImportanceMatrix ImportanceMatrix::read_old_entries(const std::string& file,
                                                     std::span<const std::byte> bytes) {
   ByteReader reader(file, bytes);
@@ -120,6 +126,12 @@ ImportanceMatrix ImportanceMatrix::read_old_entries(const std::string& file,
       throw LoadError(file, field_of(name), "one entry", "two");
     }
   }
+  if (reader.remaining() == 0) return result;
+  result.chunks_ = std::max(reader.number<std::int32_t>("chunks"), 0);
+  if (reader.remaining() == 0) return result;
+  const auto size = reader.number<std::int32_t>("length of the dataset");
+  const auto name = reader.take(static_cast<std::size_t>(std::max(size, 0)), "dataset");
+  result.dataset_.assign(reinterpret_cast<const char*>(name.data()), name.size());
   return result;
 }
 

@@ -2,6 +2,7 @@
 // columns, collected while a text was read. Rounding errors count in proportion to them.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <span>
@@ -25,6 +26,11 @@ class ImportanceMatrix {
   std::span<const float> columns(std::string_view name, int matrix, std::size_t cols) const;
 
   std::size_t size() const noexcept { return entries_.size(); }
+  const std::string& file() const noexcept { return file_; }
+  // The first text it was collected from, and the pieces that were read of all; empty and 0 where
+  // the file does not say.
+  const std::string& dataset() const noexcept { return dataset_; }
+  std::int64_t chunks() const noexcept { return chunks_; }
 
  private:
   struct Entry {
@@ -37,7 +43,8 @@ class ImportanceMatrix {
   static ImportanceMatrix read_old_entries(const std::string& file,
                                            std::span<const std::byte> bytes);
 
-  std::string file_;
+  std::string file_, dataset_;
+  std::int64_t chunks_ = 0;
   std::map<std::string, Entry, std::less<>> entries_;
 };
 

@@ -61,8 +61,11 @@ TEST(ImportanceMatrix, ReadsGguf) {
 }
 
 TEST(ImportanceMatrix, ReadsTheOlderFormat) {
-  const ImportanceMatrix matrix = read(raw(std::int32_t{2}) + old_entry("a", 2, {2, 6}) +
-                                       old_entry("b", 1, {1, 2, 3, 4}) + raw(std::int32_t{7}));
+  const ImportanceMatrix matrix =
+      read(raw(std::int32_t{2}) + old_entry("a", 2, {2, 6}) + old_entry("b", 1, {1, 2, 3, 4}) +
+           raw(std::int32_t{7}) + raw(std::int32_t{4}) + "text");
+  EXPECT_EQ(matrix.chunks(), 7);
+  EXPECT_EQ(matrix.dataset(), "text");
   EXPECT_THAT(matrix.columns("a", -1, 2), ElementsAre(1, 3));
   EXPECT_THAT(matrix.columns("b", 1, 2), ElementsAre(3, 4));
 }
