@@ -1,6 +1,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <deque>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -9,8 +13,12 @@
 #include "app/commands.hpp"
 #include "app/model_path.hpp"
 #include "app/npy.hpp"
+#include "app/session.hpp"
 #include "app/text_file.hpp"
 #include "base/load_error.hpp"
+#include "checkpoint/gguf_file.hpp"
+#include "engine/load_model.hpp"
+#include "model/tensor_values.hpp"
 
 namespace rbee {
 namespace {
@@ -133,6 +141,101 @@ TEST(CommandLine, FlagsOfAllCommandsMayComeFirst) {
   EXPECT_EQ(run({"--log-level=error", "--log-format", "json", "inspect", kModel.c_str()}), 0);
   EXPECT_EQ(run({"--log-level"}), 2);
   EXPECT_EQ(run({"--log-level", "loud", "inspect", kModel.c_str()}), 2);
+}
+
+const fs::path kFixtures = fs::path(RBEE_TEST_DATA) / "fixtures";
+constexpr std::string_view kText =
+    "The quick brown fox jumps over the lazy dog, and the lazy dog does not care at all; it has "
+    "seen 12 foxes jump this morning, one after the other. \"Let them,\" it says, and sleeps on.";
+
+// The importance matrix that a command collects from kText, in chunks of 16 tokens.
+class CollectedImportance : public ::testing::Test {
+ protected:
+  CollectedImportance() { std::ofstream(temp_.path() / "text") << kText; }
+
+  std::string path(const char* name) const { return (temp_.path() / name).string(); }
+  std::vector<GgufTensor> collect(const fs::path& model, const char* device, const char* threads) {
+    const std::string text = path("text"), out = path("imatrix.gguf");
+    EXPECT_EQ(
+        run({"--log-level", "error", "imatrix", "--model", model.c_str(), "-f", text.c_str(), "-o",
+             out.c_str(), "--ctx", "16", "--device", device, "-t", threads, "--force", "--json"}),
+        0);
+    std::ifstream in(out, std::ios::binary);
+    bytes_.emplace_back(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
+    return read_gguf(out, std::as_bytes(std::span(bytes_.back()))).tensors;
+  }
+
+  TempFolder temp_;
+  std::deque<std::string> bytes_;
+};
+
+std::vector<float> floats(const GgufTensor& tensor) {
+  std::vector<float> values(tensor.bytes.size() / sizeof(float));
+  std::memcpy(values.data(), tensor.bytes.data(), tensor.bytes.size());
+  return values;
+}
+
+TEST_F(CollectedImportance, IsTheSameOnEveryBackend) {
+  for (const char* model : {"llama3", "mixtral", "deepseek_v3", "mamba"}) {
+    const fs::path file = kFixtures / model / "model.gguf";
+    const auto reference = collect(file, "ref", "1"), one = collect(file, "cpu", "1"),
+               three = collect(file, "cpu", "3");
+    ASSERT_GT(reference.size(), 4U);
+    ASSERT_EQ(one.size(), reference.size());
+    ASSERT_EQ(three.size(), reference.size());
+    for (std::size_t i = 0; i < reference.size(); ++i) {
+      ASSERT_EQ(one[i].name, reference[i].name);
+      EXPECT_EQ(floats(three[i]), floats(one[i])) << model << one[i].name;
+      const auto expected = floats(reference[i]), found = floats(one[i]);
+      float most = 0;
+      for (const float v : expected) most = std::max(most, v);
+      for (std::size_t c = 0; c < expected.size(); ++c) {
+        ASSERT_NEAR(found[c], expected[c], 0.1F * most) << model << one[i].name;
+      }
+    }
+  }
+}
+
+// What enters the first layer follows from embedding and norm alone.
+TEST_F(CollectedImportance, IsWhatEntersAMatrix) {
+  const fs::path model = kFixtures / "llama3";
+  const auto tensors = collect(model / "model.gguf", "ref", "1");
+  const auto found = std::ranges::find(tensors, "blk.0.attn_q.weight.in_sum2", &GgufTensor::name);
+  ASSERT_NE(found, tensors.end());
+  const LoadedModel loaded = load_model(model, {});
+  const auto checkpoint = Checkpoint::open(model / "model.gguf");
+  const auto embedding = decode(*checkpoint->find("token_embd.weight"));
+  const auto norm = decode(*checkpoint->find("blk.0.attn_norm.weight"));
+  const double eps = checkpoint->gguf()->real("llama.attention.layer_norm_rms_epsilon").value();
+  auto tokens = loaded.tokenizer->encode(kText);
+  tokens.resize(tokens.size() / 16 * 16);
+  std::vector<double> sums(norm.size());
+  for (std::size_t t = 0; t < tokens.size(); ++t) {
+    const TokenId id = t % 16 == 0 ? leading_bos(*loaded.tokenizer).value_or(tokens[t]) : tokens[t];
+    const float* row = embedding.data() + static_cast<std::size_t>(id) * norm.size();
+    double square = 0;
+    for (std::size_t c = 0; c < norm.size(); ++c) square += static_cast<double>(row[c]) * row[c];
+    const double scale = 1 / (square / static_cast<double>(norm.size()) + eps);
+    for (std::size_t c = 0; c < norm.size(); ++c) {
+      sums[c] += static_cast<double>(row[c]) * row[c] * scale * norm[c] * norm[c];
+    }
+  }
+  const auto collected = floats(*found);
+  ASSERT_EQ(collected.size(), sums.size());
+  for (std::size_t c = 0; c < sums.size(); ++c) {
+    EXPECT_NEAR(collected[c], sums[c], 1e-4 * std::abs(sums[c]));
+  }
+  const auto counts = std::ranges::find(tensors, "blk.0.attn_q.weight.counts", &GgufTensor::name);
+  EXPECT_EQ(floats(*counts).front(), static_cast<float>(tokens.size()));
+}
+
+TEST_F(CollectedImportance, CommandRefusesWhatCannotBe) {
+  const std::string text = path("text"), out = path("imatrix.gguf");
+  std::ofstream(out) << "mine";
+  EXPECT_EQ(run_on_model({"imatrix", "-f", text.c_str(), "-o", out.c_str(), "--ctx", "16"}), 2);
+  EXPECT_EQ(run_on_model({"imatrix", "-f", text.c_str(), "-o", out.c_str(), "--force"}), 2);
+  EXPECT_EQ(run_on_model({"imatrix", "-f", "/nonexistent", "-o", out.c_str(), "--force"}), 2);
+  EXPECT_EQ(read_text_file(out), "mine");
 }
 
 TEST(TextFile, IsReadWhole) {

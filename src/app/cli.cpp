@@ -100,7 +100,7 @@ int run_command_line(int argc, const char* const* argv) {
   add_log_options(app, log_options);
   Command selected;
   for (const auto add : {add_serve, add_run, add_inspect, add_eval, add_tokenize, add_perplexity,
-                         add_bench, add_convert}) {
+                         add_bench, add_convert, add_imatrix}) {
     add(app, selected);
   }
   if (const int code = parse(app, arguments(argc, argv)); code != 0) return code < 0 ? 0 : code;

@@ -22,6 +22,7 @@ void add_tokenize(CLI::App& app, Command& selected);
 void add_perplexity(CLI::App& app, Command& selected);
 void add_bench(CLI::App& app, Command& selected);
 void add_convert(CLI::App& app, Command& selected);
+void add_imatrix(CLI::App& app, Command& selected);
 
 // A user's mistake that is found after parsing: exit code 2.
 class UsageError : public std::runtime_error {
@@ -48,8 +49,9 @@ void add_speculate_option(CLI::App& command, Speculate& speculate);
 
 LoadOptions load_options(const ModelOptions& options);
 // Resolves the model's name or path and loads it, with a progress line on stderr when that is a
-// terminal. context: tokens of the longest sequence to come; 0: the model's own limit. step_tokens:
-// see plan_model.
+// terminal.
+LoadedModel load(const ModelOptions& options, LoadOptions load);
+// The same with load_options. context and step_tokens: see LoadOptions.
 LoadedModel load(const ModelOptions& options, bool with_tokenizer, int context = 0,
                  int step_tokens = 0);
 

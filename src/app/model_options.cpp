@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "app/commands.hpp"
 #include "app/model_path.hpp"
@@ -93,6 +94,10 @@ LoadedModel load(const ModelOptions& options, bool with_tokenizer, int context, 
   load.with_tokenizer = with_tokenizer;
   load.context = context;
   load.step_tokens = step_tokens;
+  return rbee::load(options, std::move(load));
+}
+
+LoadedModel load(const ModelOptions& options, LoadOptions load) {
   const bool terminal = ::isatty(STDERR_FILENO) != 0;
   int shown = -1;
   if (terminal) {

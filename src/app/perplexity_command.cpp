@@ -169,17 +169,14 @@ int run_perplexity(const PerplexityOptions& options) {
     throw UsageError(fmt::format("{} holds {} tokens; a context of {} needs at least {}",
                                  options.file, n, window, 2 * window));
   }
-  const auto empty = model.tokenizer->encode("");
-  const bool adds_bos = options.stride == 0 && model.tokenizer->bos() && !empty.empty() &&
-                        empty.front() == *model.tokenizer->bos();
+  const auto bos = options.stride == 0 ? leading_bos(*model.tokenizer) : std::nullopt;
   Session session(*model.backend, *model.model, 1, window);
   std::optional<Reference> reference = load_reference(options, window, session.vocab_size());
   Reference* const compared = reference ? &*reference : nullptr;
   Likelihood likelihood;
   for (int i = 0; i < windows; ++i) {
     const auto begin = tokens.begin() + static_cast<std::ptrdiff_t>(i) * step;
-    score_window(session, {begin, begin + window}, first,
-                 adds_bos ? model.tokenizer->bos() : std::nullopt, likelihood, compared);
+    score_window(session, {begin, begin + window}, first, bos, likelihood, compared);
     if (!options.json)
       fmt::print(stderr, "[{}/{}] {:.4f}\n", i + 1, windows, likelihood.perplexity());
   }

@@ -55,6 +55,12 @@ std::span<const float> Session::step(std::span<const std::int32_t> tokens) {
   return backend_.run(batch, [this](Ops& ops, const Batch& b) { return model_.forward(ops, b); });
 }
 
+std::optional<TokenId> leading_bos(const Tokenizer& tokenizer) {
+  const auto empty = tokenizer.encode("");
+  const bool adds = tokenizer.bos() && !empty.empty() && empty.front() == *tokenizer.bos();
+  return adds ? tokenizer.bos() : std::nullopt;
+}
+
 std::int32_t argmax(std::span<const float> values) {
   return static_cast<std::int32_t>(std::max_element(values.begin(), values.end()) - values.begin());
 }

@@ -2,11 +2,13 @@
 // What eval, perplexity and bench need: every logit of every position, and nothing else in the way.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "backend/backend.hpp"
 #include "model/model.hpp"
+#include "tokenizer/tokenizer.hpp"
 
 namespace rbee {
 
@@ -43,6 +45,9 @@ class Session {
   int length_ = 0;
   std::vector<std::int32_t> positions_, seq_begin_, kv_len_, pages_, page_begin_, slots_, rows_;
 };
+
+// The token that encode puts before a text, and llama.cpp's tools before each window of one.
+std::optional<TokenId> leading_bos(const Tokenizer& tokenizer);
 
 // Index of the largest value; the lowest one on ties.
 std::int32_t argmax(std::span<const float> values);

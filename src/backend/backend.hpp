@@ -16,6 +16,8 @@
 
 namespace rbee {
 
+class ProductObserver;
+
 // A step failed (out of memory, a device fault). Caught in one place: the engine fails that batch
 // and goes on.
 class BackendError : public std::runtime_error {
@@ -74,6 +76,7 @@ struct BackendOptions {
   std::string cpu_isa;  // "": the best the processor has; or base, avx2, avx512
   KvType kv_type = KvType::automatic;
   bool dry_run = false;  // packs nothing, but memory() and all sizes answer as if; cannot run
+  ProductObserver* observer = nullptr;  // must outlive the backend; none: costs nothing
 };
 
 }  // namespace rbee

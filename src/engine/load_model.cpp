@@ -15,10 +15,11 @@ namespace rbee {
 namespace {
 
 void require_fit(const Checkpoint& checkpoint, const Family& family, const LoadOptions& options) {
-  BackendOptions dry = options.backend;
-  dry.dry_run = true;
-  const auto backend = make_backend(options.device, dry);
-  const ModelPlan plan = plan_model(checkpoint, family, *backend, options);
+  LoadOptions dry = options;
+  dry.backend.dry_run = true;
+  dry.observer = nullptr;  // sees the model that is loaded, once
+  const auto backend = make_backend(options.device, dry.backend);
+  const ModelPlan plan = plan_model(checkpoint, family, *backend, dry);
   const std::size_t available =
       options.available_memory > 0 ? options.available_memory : free_memory();
   require_memory(checkpoint.path().string(), plan, least_memory(plan, options.context), available);

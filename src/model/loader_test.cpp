@@ -286,5 +286,37 @@ TEST_F(LoaderTest, RoutersAreHeldInF32) {
   EXPECT_THAT(floats(1), ElementsAre(0, 1, 2));
 }
 
+// Notes the names that what is packed would have in a GGUF file.
+class Names final : public LoadObserver {
+ public:
+  void packed(const Weight& weight, const TensorRequest& request, int index) override {
+    names.push_back(request.gguf_name() + " " + std::to_string(index) + " of " +
+                    std::to_string(weight.cols));
+  }
+  std::vector<std::string> names;
+};
+
+TEST(Loader, ObserversLearnWhatAMatrixIsInGguf) {
+  const TempFolder folder;
+  SafetensorsImage image;
+  image.add_tensor("layers.3.kv_b.weight", {4, 2}, ramp(8));
+  image.add_tensor("layers.3.gate_up.weight", {2, 4, 2}, ramp(16));
+  folder.write("config.json", R"({"model_type": "x"})");
+  folder.write("model.safetensors", image.bytes());
+  const auto checkpoint = Checkpoint::open(folder.path());
+  Loader load(*checkpoint, nullptr);
+  Names seen;
+  load.observe(seen);
+  constexpr Name kKeysValues{"layers.{}.kv_b.weight", "blk.{}.attn_kv_b.weight"};
+  constexpr Name kExpertsUp{"layers.{}.gate_up.weight", "blk.{}.ffn_gate_up_exps.weight|b"};
+  load.head_matrices(kKeysValues, {.heads = 2, .head_rows = 2, .rows = 1, .transpose = true}, 2, 3);
+  load.head_matrices(kKeysValues, {.heads = 2, .head_rows = 2, .begin = 1}, 2, 3);
+  load.experts(kExpertsUp, 2, 2, 2, 3, Stored::range(4, 2));
+  EXPECT_THAT(seen.names,
+              ElementsAre("blk.3.attn_k_b.weight 0 of 1", "blk.3.attn_k_b.weight 1 of 1",
+                          "blk.3.attn_v_b.weight 0 of 2", "blk.3.attn_v_b.weight 1 of 2",
+                          "blk.3.ffn_up_exps.weight 0 of 2", "blk.3.ffn_up_exps.weight 1 of 2"));
+}
+
 }  // namespace
 }  // namespace rbee

@@ -17,7 +17,7 @@ def test_help_version_and_usage(cli):
     assert "serve" in cli("--help").stdout
     assert cli("--version").stdout.startswith("llm-worker-rbee ")
     assert "llm-worker-rbee" in cli("--build-info").stdout
-    for command in ("serve", "run", "inspect", "eval", "tokenize", "perplexity", "bench"):
+    for command in ("serve", "run", "inspect", "eval", "tokenize", "perplexity", "bench", "imatrix"):
         assert "--model" in cli(command, "--help").stdout or "MODEL" in cli(command, "--help").stdout
     cli("no-such-command", code=2)
     cli("eval", "--model", MODEL, code=2)

@@ -38,6 +38,9 @@ Tensor CpuOps::linear_heads(const Tensor& x, std::span<const Weight> heads, int 
   const int cols = heads.front().cols;
   const Tensor out = shared_tensor(x.rows, n * (rows + keep));
   if (x.rows == 0) return out;
+  for (int h = 0; h < n; ++h) {
+    show(x.columns(h * (cols + keep), cols), heads[static_cast<std::size_t>(h)]);
+  }
   const std::size_t mark = worker_.mark();
   const ActType type = matmul_.act_type(panel_matrix(heads.front()).type);
   const std::size_t bytes = matmul_.act_bytes(type, x.rows, cols);

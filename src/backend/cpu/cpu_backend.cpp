@@ -64,7 +64,7 @@ CpuBackend::CpuBackend(const BackendOptions& options)
   for (int worker = 0; worker < pool_.size(); ++worker) {
     own_.push_back(cpu::HugeMemory::reserve(kOwnScratch, "activations"));
     const cpu::Worker state(worker, team_, shared_.bytes(), own_.back().bytes());
-    ops_.push_back(std::make_unique<cpu::CpuOps>(state, isa_, cache_));
+    ops_.push_back(std::make_unique<cpu::CpuOps>(state, isa_, cache_, options_.observer));
   }
 }
 

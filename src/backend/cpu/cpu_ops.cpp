@@ -17,7 +17,7 @@ bool same(const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
-CpuOps::CpuOps(Worker worker, Isa isa, const KvCache& cache)
+CpuOps::CpuOps(Worker worker, Isa isa, const KvCache& cache, ProductObserver* observer)
     : worker_(worker),
       matmul_(matmul_kernels(isa)),
       vector_(vector_kernels(isa)),
@@ -25,8 +25,9 @@ CpuOps::CpuOps(Worker worker, Isa isa, const KvCache& cache)
       attention_kernels_(attention_kernels(isa)),
       latent_kernels_(latent_kernels(isa)),
       cache_(cache),
+      observer_(observer),
       attention_(attention_kernels_),
-      moe_(matmul_, vector_) {}
+      moe_(matmul_, vector_, observer) {}
 
 void CpuOps::begin_step() {
   worker_.begin_step();
@@ -120,7 +121,15 @@ Activations CpuOps::convert(const Tensor& x, const Weight& weight) {
   return converted_.back().result;
 }
 
+// To the observer, by worker 0.
+void CpuOps::show(const Tensor& x, const Weight& weight) {
+  if (observer_ == nullptr) return;
+  worker_.before({Range::of(x)}, {});
+  if (worker_.index() == 0) observer_->inputs(weight, x);
+}
+
 Product CpuOps::product(const Tensor& x, const Linear& part, float* out, std::ptrdiff_t stride) {
+  show(x, part.weight);
   const float* bias = part.bias ? vector_values(part.bias) : nullptr;
   return {panel_matrix(part.weight), bias, convert(x, part.weight), out, stride};
 }

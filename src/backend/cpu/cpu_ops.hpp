@@ -18,12 +18,14 @@
 #include "backend/cpu/rope_table.hpp"
 #include "backend/cpu/worker.hpp"
 #include "backend/ops.hpp"
+#include "backend/product_observer.hpp"
 
 namespace rbee::cpu {
 
 class CpuOps final : public Ops {
  public:
-  CpuOps(Worker worker, Isa isa, const KvCache& cache);
+  // observer: null, or one that outlives this.
+  CpuOps(Worker worker, Isa isa, const KvCache& cache, ProductObserver* observer);
 
   void begin_step();
 
@@ -101,6 +103,7 @@ class CpuOps final : public Ops {
 
   Activations convert(const Tensor& x, const Weight& weight);
   Product product(const Tensor& x, const Linear& part, float* out, std::ptrdiff_t stride);
+  void show(const Tensor& x, const Weight& weight);
   void forget(const Range& written);
 
   struct Converted {
@@ -115,6 +118,7 @@ class CpuOps final : public Ops {
   const AttentionKernels& attention_kernels_;
   const LatentKernels& latent_kernels_;
   const KvCache& cache_;
+  ProductObserver* observer_;
   Attention attention_;
   Moe moe_;
   RopeTables ropes_;

@@ -127,6 +127,23 @@ Range Moe::convert(Worker& worker, const Tensor& x, Rows rows, Linear Expert::*w
   return range;
 }
 
+void Moe::show(Worker& worker, const Tensor& x, Rows rows, Linear Expert::*weight) const {
+  if (observer_ == nullptr) return;
+  worker.before({Range::of(x)}, {});
+  if (worker.index() != 0) return;
+  for (const Group& group : groups_) {
+    const Weight& matrix = (group.expert->*weight).weight;
+    if (rows == Rows::of_members) {
+      observer_->inputs(matrix, {row_of(x, group.begin), group.size(), x.cols, x.stride});
+      continue;
+    }
+    for (int i = group.begin; i < group.end; ++i) {
+      float* row = row_of(x, members_[static_cast<std::size_t>(i)].token);
+      observer_->inputs(matrix, {row, 1, x.cols, x.stride});
+    }
+  }
+}
+
 bool Moe::same_types() const {
   return std::ranges::all_of(groups_, [&](const Group& group) {
     return matmul_.act_type(panel_matrix(group.expert->gate.weight).type) ==
@@ -225,6 +242,8 @@ void Moe::multiply_second(Worker& worker, const Tensor& acc) const {
 void Moe::run(Worker& worker, const Tensor& acc, const Tensor& x, const Tensor& logits,
               const MoeParams& params) {
   group(choose(worker, logits, params), params);
+  show(worker, x, Rows::of_tokens, &Expert::gate);
+  show(worker, x, Rows::of_tokens, &Expert::up);
   const Range gate_range = convert(worker, x, Rows::of_tokens, &Expert::gate, &Group::gate_x);
   Range up_range = gate_range;
   if (same_types()) {
@@ -239,6 +258,7 @@ void Moe::run(Worker& worker, const Tensor& acc, const Tensor& x, const Tensor& 
                      static_cast<int>(members_.size()), width, stride};
   worker.before({gate_range, up_range}, {Range::of(inner)});
   multiply_first(worker, inner, params);
+  show(worker, inner, Rows::of_members, &Expert::down);
   const Range down_range = convert(worker, inner, Rows::of_members, &Expert::down, &Group::down_x);
   worker.before({down_range}, {Range::of(acc)});
   multiply_second(worker, acc);

@@ -10,14 +10,16 @@
 #include "backend/cpu/products.hpp"
 #include "backend/cpu/worker.hpp"
 #include "backend/ops.hpp"
+#include "backend/product_observer.hpp"
 #include "backend/routing.hpp"
 
 namespace rbee::cpu {
 
 class Moe {
  public:
-  Moe(const MatmulKernels& matmul, const VectorKernels& vector)
-      : matmul_(matmul), vector_(vector) {}
+  // observer: null, or one that outlives this.
+  Moe(const MatmulKernels& matmul, const VectorKernels& vector, ProductObserver* observer)
+      : matmul_(matmul), vector_(vector), observer_(observer) {}
 
   // acc += moe(x), given the router's logits of x. Takes scratch memory of the worker.
   void run(Worker& worker, const Tensor& acc, const Tensor& x, const Tensor& logits,
@@ -46,6 +48,8 @@ class Moe {
                 Activations Group::*form);
   void convert_tile(const Group& group, int tile, const Tensor& x, Rows rows,
                     const Activations& form, float* gathered) const;
+  // To the observer, by worker 0.
+  void show(Worker& worker, const Tensor& x, Rows rows, Linear Expert::*weight) const;
   bool same_types() const;
   void multiply_first(Worker& worker, const Tensor& out, const MoeParams& params) const;
   void multiply_second(Worker& worker, const Tensor& acc) const;
@@ -53,6 +57,7 @@ class Moe {
 
   const MatmulKernels& matmul_;
   const VectorKernels& vector_;
+  ProductObserver* observer_;
   Router router_;
   std::vector<int> ends_;        // of each expert's members
   std::vector<Member> members_;  // ascending by expert, then by token

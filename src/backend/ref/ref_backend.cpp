@@ -150,7 +150,7 @@ void RefBackend::allocate_state(std::span<const LayerState> layers, int n_pages,
 std::span<const float> RefBackend::run(const Batch& batch, Forward forward) {
   if (dry_run_) broken("a dry run keeps no weights");
   check_batch(batch);
-  RefOps ops(state_);
+  RefOps ops(state_, observer_);
   const Tensor logits = forward(ops, batch);
   logits_.resize(static_cast<std::size_t>(logits.rows) * static_cast<std::size_t>(logits.cols));
   for (int row = 0; row < logits.rows; ++row) {

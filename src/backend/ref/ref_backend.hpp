@@ -13,7 +13,8 @@ namespace rbee {
 
 class RefBackend final : public Backend {
  public:
-  explicit RefBackend(const BackendOptions& options = {}) : dry_run_(options.dry_run) {}
+  explicit RefBackend(const BackendOptions& options = {})
+      : dry_run_(options.dry_run), observer_(options.observer) {}
 
   std::string name() const override { return "ref"; }
   bool dry_run() const override { return dry_run_; }
@@ -52,6 +53,7 @@ class RefBackend final : public Backend {
   Weight keep(std::span<const std::byte> bytes, DType type, int rows, int cols);
 
   bool dry_run_;
+  ProductObserver* observer_;
   std::deque<std::vector<std::byte>> weights_;
   void check_batch(const Batch& batch) const;
 

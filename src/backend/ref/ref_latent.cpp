@@ -54,7 +54,7 @@ Tensor RefOps::linear_heads(const Tensor& x, std::span<const Weight> heads, int 
   for (std::size_t h = 0; h < heads.size(); ++h) {
     const Tensor from = x.columns(static_cast<int>(h) * (cols + keep), cols + keep);
     const Tensor to = out.columns(static_cast<int>(h) * (rows + keep), rows + keep);
-    matrix_product(to.columns(0, rows), from.columns(0, cols), {heads[h]}, /*add=*/false);
+    product(to.columns(0, rows), from.columns(0, cols), {heads[h]}, /*add=*/false);
     for (int t = 0; t < x.rows; ++t)
       std::copy_n(row_of(from, t) + cols, keep, row_of(to, t) + rows);
   }

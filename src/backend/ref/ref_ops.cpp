@@ -96,26 +96,31 @@ Tensor RefOps::embed(const Weight& table, const Batch& batch, float scale) {
   return out;
 }
 
+void RefOps::product(const Tensor& out, const Tensor& x, const Linear& part, bool add) {
+  if (observer_ != nullptr) observer_->inputs(part.weight, x);
+  matrix_product(out, x, part, add);
+}
+
 Tensor RefOps::linear(const Tensor& x, std::span<const Linear> parts) {
   int cols = 0;
   for (const Linear& part : parts) cols += part.weight.rows;
   const Tensor out = make(x.rows, cols);
   int begin = 0;
   for (const Linear& part : parts) {
-    matrix_product(out.columns(begin, part.weight.rows), x, part, /*add=*/false);
+    product(out.columns(begin, part.weight.rows), x, part, /*add=*/false);
     begin += part.weight.rows;
   }
   return out;
 }
 
 void RefOps::linear_add(const Tensor& acc, const Tensor& x, const Linear& part) {
-  matrix_product(acc, x, part, /*add=*/true);
+  product(acc, x, part, /*add=*/true);
 }
 
 Tensor RefOps::gated(const Tensor& x, const Linear& gate, const Linear& up, Activation act) {
   const Tensor out = make(x.rows, gate.weight.rows);
   const Scope scratch(*this);
-  matrix_product(out, x, gate, /*add=*/false);
+  product(out, x, gate, /*add=*/false);
   const Tensor factor = linear(x, {&up, 1});
   for (int t = 0; t < out.rows; ++t) {
     float* row = row_of(out, t);

@@ -7,13 +7,15 @@
 #include <vector>
 
 #include "backend/ops.hpp"
+#include "backend/product_observer.hpp"
 #include "backend/ref/ref_backend.hpp"
 
 namespace rbee {
 
 class RefOps final : public Ops {
  public:
-  explicit RefOps(std::span<RefBackend::StateLayer> state) : state_(state) {}
+  RefOps(std::span<RefBackend::StateLayer> state, ProductObserver* observer)
+      : state_(state), observer_(observer) {}
 
   Tensor embed(const Weight& table, const Batch& batch, float scale) override;
   void add_positions(const Tensor& acc, const Weight& table, const Batch& batch) override;
@@ -58,6 +60,8 @@ class RefOps final : public Ops {
   std::size_t mark() override { return arena_.size(); }
   void release(std::size_t mark) override;
   Tensor make(int rows, int cols);
+  // out = x · weightᵀ (+ bias), or out += it.
+  void product(const Tensor& out, const Tensor& x, const Linear& part, bool add);
   // Layer number state_layer, which must keep a Kind.
   template <class Kind>
   RefBackend::StateLayer& layer_of(int state_layer) {
@@ -71,6 +75,7 @@ class RefOps final : public Ops {
   float* slot(const Batch& batch, int seq, const SlotPart& part, std::size_t floats);
 
   std::span<RefBackend::StateLayer> state_;
+  ProductObserver* observer_;
   std::vector<std::vector<float>> arena_;  // one block for each tensor, in the order they were made
   std::size_t used_ = 0;
   std::size_t peak_ = 0;
