@@ -222,8 +222,9 @@ void Engine::Impl::sweep() {
   }
 }
 
-// Guesses for the sequences that are about to decode; reads what sweep collected.
+// Guesses for the sequences that are about to decode.
 void Engine::Impl::guess() {
+  scheduler.collect(all);
   guessed.clear();
   choices.clear();
   int decoding = 0;

@@ -57,11 +57,11 @@ Outcome run(const std::string& model, const std::string& device, EngineOptions o
   LoadedModel loaded = load(model, device);
   options.max_context = kContext;
   Engine engine(*loaded.backend, *loaded.model, options);
+  Outcome outcome{{}, loaded.backend->memory().state, {}};
   std::vector<std::shared_ptr<TokenStream>> streams;
   for (auto& request : make_requests(loaded.model->info().vocab_size)) {
     streams.push_back(engine.submit(std::move(request)).value());
   }
-  Outcome outcome{{}, loaded.backend->memory().state, {}};
   for (const auto& stream : streams) outcome.answers.push_back(collect(*stream));
   outcome.stats = engine.stats();
   EXPECT_EQ(outcome.stats.pages_free, outcome.stats.pages_total);

@@ -36,7 +36,7 @@ class ConvertTest : public ::testing::TestWithParam<Fixture> {
   }
 
   testing::Logits logits(const std::filesystem::path& path) const {
-    Running run(path, devices().front(), golden_.length());
+    Running run(path, {"ref", "ref", {}}, golden_.length());
     testing::Stepper::Sequence sequence;
     return run.stepper->feed(sequence, golden_.prompt, 0);
   }
