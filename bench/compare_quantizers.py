@@ -22,7 +22,7 @@ from llama_cpp._ctypes_extensions import load_shared_library
 FILE_TYPES = {
     "q8_0": 7, "q6_k": 18, "q5_k_m": 17, "q5_k_s": 16, "q5_1": 9, "q5_0": 8, "q4_k_m": 15, "q4_k_s": 14, "q4_1": 3,
     "q4_0": 2, "iq4_nl": 25, "iq4_xs": 30, "mxfp4_moe": 38, "nvfp4": 39, "q3_k_l": 13, "q3_k_m": 12, "q3_k_s": 11,
-    "q2_k": 10, "q2_k_s": 21, "tq2_0": 37, "tq1_0": 36, "q2_0": 41, "q1_0": 40,
+    "q2_k": 10, "tq2_0": 37, "tq1_0": 36, "q2_0": 41, "q1_0": 40,
 }
 ROW_CHUNK = 64  # positions whose distributions are compared at a time
 VALUE_CHUNK = 1 << 22
