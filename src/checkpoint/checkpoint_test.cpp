@@ -227,13 +227,16 @@ TEST(CheckpointConfig, TakesModelTypeWhereArchitecturesIsMissing) {
 
 TEST(CheckpointConfig, ReadsBareNumberWords) {
   const auto c = with_config(R"({"model_type":"m","up":Infinity,"down":-Infinity,"nan":NaN,
-    "limits":[0.0,Infinity],"text":"Infinity \" NaN","NaN":1})");
+    "limits":[0.0,Infinity],"text":"Infinity \" NaN","NaN":1,
+    "saved":[0.0,{"__float__":"Infinity"}],"other":{"__float__":1}})");
   EXPECT_EQ(c->real({"up", ""}), std::numeric_limits<double>::infinity());
   EXPECT_EQ(c->real({"down", ""}), -std::numeric_limits<double>::infinity());
   EXPECT_TRUE(std::isnan(c->real({"nan", ""}).value()));
   EXPECT_EQ(c->string({"text", ""}), "Infinity \" NaN");
   EXPECT_EQ(c->integer({"NaN", ""}), 1);
   EXPECT_EQ(c->config()->at("limits").at(1), "Infinity");
+  EXPECT_EQ(c->config()->at("saved").at(1), "Infinity");  // as transformers 5 writes it
+  EXPECT_EQ(c->integer({"other.__float__", ""}), 1);
 }
 
 }  // namespace

@@ -58,6 +58,15 @@ class NumberQuoter {
   std::size_t members_ = 0;
 };
 
+// transformers 5 writes {"__float__": "Infinity"} for what JSON has no number for.
+void unwrap_number_words(Json& value) {
+  if (!value.is_structured()) return;
+  for (Json& member : value) unwrap_number_words(member);
+  if (!value.is_object() || value.size() != 1) return;
+  const auto word = value.find("__float__");
+  if (word != value.end() && word->is_string()) value = Json(word->get<std::string>());
+}
+
 }  // namespace
 
 std::string quote_number_words(std::string_view text) { return NumberQuoter(text).run(); }
@@ -80,6 +89,7 @@ Json parse_hf_config(const std::string& file, std::string_view text) {
     throw LoadError(file, "JSON", "a valid text", e.what());
   }
   if (!config.is_object()) throw LoadError(file, "JSON", "an object", config.type_name());
+  for (Json& member : config) unwrap_number_words(member);
   if (const Json* inner = find_hf_value(config, "text_config"); inner && inner->is_object()) {
     const Json text_config = *inner;
     for (const auto& [key, value] : text_config.items()) {

@@ -19,6 +19,24 @@ namespace {
 constexpr Name kLatentNorm{"layers.{}.self_attn.kv_a_layernorm.weight",
                            "blk.{}.attn_kv_a_norm.weight"};
 
+// transformers 5 saves plain MLPs under the experts' name.
+constexpr nn::LinearName kGate{
+    {"layers.{}.block_sparse_moe.gate_proj.weight", "blk.{}.ffn_gate.weight"}, {}};
+constexpr nn::LinearName kUp{{"layers.{}.block_sparse_moe.up_proj.weight", "blk.{}.ffn_up.weight"},
+                             {}};
+constexpr nn::LinearName kDown{
+    {"layers.{}.block_sparse_moe.down_proj.weight", "blk.{}.ffn_down.weight"}, {}};
+
+nn::GatedMlp load_mlp(Loader& load, const nn::DecoderConfig& config, int layer) {
+  const bool gguf = load.checkpoint().format() == Format::gguf;
+  if (gguf || !load.has(kGate.weight, layer)) return {load, config, layer};
+  const auto part = [&](const nn::LinearName& name, int rows, int cols) {
+    return nn::load_linear(load, name, rows, cols, layer, nn::Bias::if_present);
+  };
+  return {part(kGate, config.ffn, config.hidden), part(kUp, config.ffn, config.hidden),
+          part(kDown, config.hidden, config.ffn), config.activation};
+}
+
 struct Layer {
   nn::Norm attention_norm;
   std::optional<nn::KimiDelta> delta{};
@@ -78,7 +96,7 @@ class KimiLinear final : public Model {
       if (moe.has_experts(i)) {
         layer.experts.emplace(load, config, moe, i);
       } else {
-        layer.mlp.emplace(load, config, i);
+        layer.mlp = load_mlp(load, config, i);
       }
       layers_.push_back(std::move(layer));
     }

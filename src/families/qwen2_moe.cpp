@@ -58,6 +58,20 @@ nn::DecoderConfig read_config(const Checkpoint& checkpoint) {
   return config;
 }
 
+// Unlike the plain models: every other layer before max_window_layers. GGUF files of ours list
+// them.
+std::vector<int> read_windows(const Checkpoint& checkpoint, int layers) {
+  constexpr Key kUse{"use_sliding_window", ""};
+  constexpr Key kEnd{"max_window_layers", ""};
+  constexpr int kDefaultWidth = 4096, kDefaultEnd = 28;
+  const bool gguf = checkpoint.format() == Format::gguf;
+  const bool use = checkpoint.boolean(kUse).value_or(gguf);
+  const int width = use ? nn::read_window(checkpoint, gguf ? 0 : kDefaultWidth) : 0;
+  const std::int64_t end = checkpoint.integer(kEnd).value_or(kDefaultEnd);
+  return nn::layer_windows(checkpoint, layers, width,
+                           [=](int i) { return gguf || (i % 2 == 0 && i < end); });
+}
+
 struct Layer {
   nn::Norm attention_norm;
   nn::Attention attention;
@@ -94,7 +108,7 @@ class Qwen2Moe final : public Model {
       : head_(load, config), info_(config.model_info()) {
     const Checkpoint& checkpoint = load.checkpoint();
     const Rope rope = nn::make_rope(load, config, RopePairing::half);
-    const std::vector<int> windows = nn::optional_windows(checkpoint, config.layers);
+    const std::vector<int> windows = read_windows(checkpoint, config.layers);
     const std::vector<bool> sparse = nn::sparse_layers(load, config.layers);
     nn::MoeConfig moe = nn::MoeConfig::read(checkpoint, config);
     moe.routing.normalise = nn::read_normalise(checkpoint, /*absent=*/false);

@@ -49,25 +49,27 @@ class Qwen3Moe final : public Model {
  private:
   Qwen3Moe(Loader& load, const nn::DecoderConfig& config)
       : head_(load, config), info_(config.model_info()) {
+    constexpr Key kUseWindow{"use_sliding_window", ""};  // in all layers, unlike the plain models
+    constexpr int kDefaultWindow = 4096;
     const Checkpoint& checkpoint = load.checkpoint();
+    const bool gguf = checkpoint.format() == Format::gguf;
     const Rope rope = nn::make_rope(load, config, RopePairing::half);
-    const std::vector<int> windows = nn::optional_windows(checkpoint, config.layers);
+    const bool windowed = checkpoint.boolean(kUseWindow).value_or(gguf);
+    const int window = windowed ? nn::read_window(checkpoint, gguf ? 0 : kDefaultWindow) : 0;
     const std::vector<bool> sparse = nn::sparse_layers(load, config.layers);
     nn::MoeConfig moe = nn::MoeConfig::read(checkpoint, config);
     // GGUF files lack the key; all released models normalise.
-    const bool gguf = checkpoint.format() == Format::gguf;
     moe.routing.normalise = nn::read_normalise(checkpoint, /*absent=*/gguf);
     for (int i = 0; i < config.layers; ++i) {
-      const auto layer = static_cast<std::size_t>(i);
       const nn::AttentionOptions options{
           .rope = rope,
-          .window = windows[layer],
+          .window = window,
           .qk_norm = nn::load_qk_norm(load, config, nn::NormWidth::head, i)};
       layers_.push_back(
           {.attention_norm = nn::load_norm(load, config, nn::names::kAttentionNorm, i),
            .attention = nn::Attention(load, config, i, options),
            .mlp_norm = nn::load_norm(load, config, nn::names::kMlpNorm, i)});
-      if (sparse[layer]) {
+      if (sparse[static_cast<std::size_t>(i)]) {
         layers_.back().moe = nn::load_moe(load, config, moe, i);
       } else {
         layers_.back().mlp.emplace(load, config, i);

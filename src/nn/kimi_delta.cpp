@@ -12,9 +12,10 @@ namespace {
 constexpr int kMaxDim = 1 << 12;
 constexpr int kMaxWidth = 64;
 
-constexpr Key kHeads{"linear_attn_config.num_heads", ""};
-constexpr Key kHeadDim{"linear_attn_config.head_dim", "kda.head_dim"};
-constexpr Key kConvWidth{"linear_attn_config.short_conv_kernel_size", "ssm.conv_kernel"};
+constexpr Key kHeads{"linear_attn_config.num_heads|linear_num_heads", ""};
+constexpr Key kHeadDim{"linear_attn_config.head_dim|linear_head_dim", "kda.head_dim"};
+constexpr Key kConvWidth{"linear_attn_config.short_conv_kernel_size|linear_conv_kernel_dim",
+                         "ssm.conv_kernel"};
 
 constexpr LinearName kDecayDown{{"layers.{}.self_attn.f_a_proj.weight", "blk.{}.ssm_f_a.weight"},
                                 {}};

@@ -30,11 +30,14 @@ constexpr Key kBetaFast{"rope_scaling.beta_fast|rope_parameters.beta_fast",
 constexpr Key kBetaSlow{"rope_scaling.beta_slow|rope_parameters.beta_slow",
                         "rope.scaling.yarn_beta_slow"};
 constexpr Key kTruncate{"rope_scaling.truncate|rope_parameters.truncate", ""};
+constexpr Key kGgufTruncate{"", "rope.yarn_truncate"};  // a key of our own
 constexpr Key kAttentionFactor{"rope_scaling.attention_factor|rope_parameters.attention_factor",
                                ""};
 constexpr Key kMscale{"rope_scaling.mscale|rope_parameters.mscale", ""};
 constexpr Key kMscaleAll{"rope_scaling.mscale_all_dim|rope_parameters.mscale_all_dim", ""};
 constexpr Key kGgufFactor{"", "rope.scaling.attn_factor"};
+// A key of our own: of longrope within the original context, where it is another.
+constexpr Key kGgufShortFactor{"", "rope.attn_factor_short"};
 // 0.1 mscale_all_dim; mscale is taken to be the same.
 constexpr Key kLogMultiplier{"", "rope.scaling.yarn_log_multiplier"};
 constexpr Name kRopeFreqs{"", "rope_freqs.weight"};
@@ -85,13 +88,16 @@ void divide_by_rope_freqs(Loader& load, std::vector<float>& inv_freq) {
   if (!divisors.empty()) divide(load, inv_freq, divisors, "tensor 'rope_freqs.weight'");
 }
 
-// What LongRoPE multiplies cos and sin with. ratio: of the longest context to the original one.
-float long_rope_magnitude(const Checkpoint& checkpoint, double ratio, double original,
+// What LongRoPE multiplies cos and sin with.
+float long_rope_magnitude(const Checkpoint& checkpoint, int max_context, int original,
                           bool is_long) {
-  const Key given = checkpoint.format() == Format::gguf ? kGgufFactor : kAttentionFactor;
-  if (checkpoint.real(given)) return static_cast<float>(positive(checkpoint, given));
-  const Key mscale = is_long ? kLongMscale : kShortMscale;
-  if (checkpoint.real(mscale)) return static_cast<float>(positive(checkpoint, mscale));
+  const bool gguf = checkpoint.format() == Format::gguf;
+  for (const Key& given : {is_long ? kLongMscale : kShortMscale, kAttentionFactor,
+                           is_long ? kGgufFactor : kGgufShortFactor, kGgufFactor}) {
+    if (checkpoint.real(given)) return static_cast<float>(positive(checkpoint, given));
+  }
+  const double contexts = static_cast<double>(max_context) / original;
+  const double ratio = gguf ? contexts : positive(checkpoint, kFactor, contexts);
   if (ratio <= 1) return 1;
   return static_cast<float>(std::sqrt(1 + std::log(ratio) / std::log(original)));
 }
@@ -121,8 +127,13 @@ void scale_long(Loader& load, int max_context, std::vector<float>& inv_freq, Rop
   }
   divide(load, inv_freq, is_long ? long_factors : short_factors,
          is_long ? "long_factor of longrope" : "short_factor of longrope");
-  rope.scale = long_rope_magnitude(checkpoint, static_cast<double>(max_context) / original,
-                                   original, is_long);
+  const auto magnitude = [&](bool of_long) {
+    return long_rope_magnitude(checkpoint, max_context, original, of_long);
+  };
+  rope.scale = magnitude(is_long);
+  if (magnitude(false) != magnitude(true)) {
+    checkpoint.note(kGgufShortFactor, static_cast<double>(magnitude(false)));
+  }
 }
 
 Llama3Scaling read_llama3(const Checkpoint& checkpoint, int max_context) {
@@ -148,11 +159,15 @@ Weight checked(Loader& load, std::span<const float> inv_freq) {
 YarnScaling read_yarn(const Checkpoint& checkpoint, const DecoderConfig& config) {
   const int max_context = config.max_context;
   const int original = count(checkpoint, kOriginal, kMaxExtent, max_context);
+  const bool gguf = checkpoint.format() == Format::gguf;
+  const bool truncate =
+      checkpoint.boolean(gguf ? kGgufTruncate : kTruncate).value_or(config.yarn_truncate);
+  if (!truncate) checkpoint.note(kGgufTruncate, false);
   return {.factor = positive(checkpoint, kFactor, static_cast<double>(max_context) / original),
           .original = static_cast<double>(original),
           .beta_fast = positive(checkpoint, kBetaFast, 32.0),
           .beta_slow = positive(checkpoint, kBetaSlow, 1.0),
-          .truncate = checkpoint.boolean(kTruncate).value_or(config.yarn_truncate)};
+          .truncate = truncate};
 }
 
 }  // namespace
@@ -230,8 +245,7 @@ GgufRope gguf_rope(const Checkpoint& checkpoint, double theta, int dims, int max
     rope.long_factors = checkpoint.reals(kLong).value_or(rope.long_factors);
     rope.original_context = original;
     rope.attention_factor =
-        long_rope_magnitude(checkpoint, static_cast<double>(max_context) / original, original,
-                            /*is_long=*/max_context > original);
+        long_rope_magnitude(checkpoint, max_context, original, /*is_long=*/true);
   } else if (type == "llama3") {
     rope.divisors = inverse_frequencies(theta, dims);
     const auto slower = scaled(rope.divisors, read_llama3(checkpoint, max_context));
