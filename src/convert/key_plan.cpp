@@ -62,6 +62,9 @@ void set_notes(const NotingCheckpoint& checkpoint, const std::string& prefix, bo
       keys.set(name, *boolean);
     } else if (const auto* text = std::get_if<std::string>(&value)) {
       keys.set(name, *text);
+    } else if (const auto* list = std::get_if<std::vector<std::int64_t>>(&value)) {
+      const std::vector<std::int32_t> numbers(list->begin(), list->end());
+      keys.set(name, std::span<const std::int32_t>(numbers));
     }
   }
 }

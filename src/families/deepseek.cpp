@@ -13,6 +13,7 @@
 #include "nn/gated_mlp.hpp"
 #include "nn/latent_attention.hpp"
 #include "nn/lm_head.hpp"
+#include "nn/own_keys.hpp"
 #include "nn/rope.hpp"
 #include "nn/shared_moe.hpp"
 
@@ -39,10 +40,14 @@ bool is_v32(const Checkpoint& checkpoint) {
 }
 
 nn::LatentConfig read_latent(Loader& load, nn::DecoderConfig& config) {
-  constexpr Key kInterleave{"rope_interleave", ""};
+  constexpr Key kInterleave{"rope_interleave", "rope.interleave"};
   const Checkpoint& checkpoint = load.checkpoint();
+  constexpr Key kTemperature{"", "attention.temperature_scale"};  // Mistral Large 3 shares the id
+  if (checkpoint.real(kTemperature).value_or(0) != 0) {
+    nn::bad_value(checkpoint, kTemperature, "0: no scaling by position", "another number");
+  }
   nn::LatentConfig latent = nn::LatentConfig::read(checkpoint);
-  const bool adjacent = checkpoint.boolean(kInterleave).value_or(true);
+  const bool adjacent = nn::own_flag(checkpoint, kInterleave, {.config = true, .gguf = true});
   config.rope_dims = latent.rope_dim;
   latent.rope = nn::make_rope(load, config, adjacent ? RopePairing::adjacent : RopePairing::half);
   latent.scale *= nn::yarn_score_scale(checkpoint);

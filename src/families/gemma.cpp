@@ -5,6 +5,7 @@
 
 #include "model/family.hpp"
 #include "nn/attention.hpp"
+#include "nn/config_values.hpp"
 #include "nn/decoder_config.hpp"
 #include "nn/gated_mlp.hpp"
 #include "nn/lm_head.hpp"
@@ -15,10 +16,16 @@ namespace rbee {
 namespace {
 
 nn::DecoderConfig read_config(const Checkpoint& checkpoint) {
-  auto config = nn::DecoderConfig::read(
-      checkpoint, {.norm = nn::NormKind::rms_plus_one, .head_dim = 256, .max_context = 8192});
+  constexpr Key kBothWays{"use_bidirectional_attention", ""};
+  if (checkpoint.boolean(kBothWays).value_or(false)) {
+    nn::bad_value(checkpoint, kBothWays, "false", "true (attention to later tokens too)");
+  }
+  auto config = nn::DecoderConfig::read(checkpoint, {.norm = nn::NormKind::rms_plus_one,
+                                                     .activation = Activation::gelu_tanh,
+                                                     .head_dim = 256,
+                                                     .max_context = 8192});
   // The first configurations say "gelu", which was never what the model computes.
-  config.activation = Activation::gelu_tanh;
+  if (config.activation == Activation::gelu_erf) config.activation = Activation::gelu_tanh;
   return config;
 }
 

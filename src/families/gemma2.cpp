@@ -9,6 +9,7 @@
 #include "nn/decoder_config.hpp"
 #include "nn/gated_mlp.hpp"
 #include "nn/lm_head.hpp"
+#include "nn/own_keys.hpp"
 #include "nn/parts.hpp"
 #include "nn/rope.hpp"
 #include "nn/windows.hpp"
@@ -17,6 +18,10 @@ namespace rbee {
 namespace {
 
 nn::DecoderConfig read_config(const Checkpoint& checkpoint) {
+  constexpr Key kBothWays{"use_bidirectional_attention", ""};
+  if (checkpoint.boolean(kBothWays).value_or(false)) {
+    nn::bad_value(checkpoint, kBothWays, "false", "true (attention to later tokens too)");
+  }
   return nn::DecoderConfig::read(checkpoint, {.norm = nn::NormKind::rms_plus_one,
                                               .activation = Activation::gelu_tanh,
                                               .heads = 8,
@@ -27,17 +32,24 @@ nn::DecoderConfig read_config(const Checkpoint& checkpoint) {
 }
 
 // GGUF does not say what query_pre_attn_scalar is: hidden / heads in the model of 46 layers (27B),
-// the size of a head in the others.
+// the size of a head in the others. Files of ours say it where it is another.
 float read_scale(const Checkpoint& checkpoint, const nn::DecoderConfig& config) {
-  constexpr Key kScalar{"query_pre_attn_scalar", ""};
+  constexpr Key kScalar{"query_pre_attn_scalar", "attention.query_pre_attn_scalar"};
   constexpr int kLayersOf27B = 46;
-  double scalar = config.head_dim;
-  if (checkpoint.format() == Format::safetensors) {
-    scalar = nn::positive(checkpoint, kScalar, 256.0);
-  } else if (config.layers == kLayersOf27B) {
-    scalar = static_cast<double>(config.hidden) / config.heads;
-  }
+  const double untold = config.layers == kLayersOf27B
+                            ? static_cast<double>(config.hidden) / config.heads
+                            : config.head_dim;
+  const double scalar = nn::own_positive(checkpoint, kScalar, {.config = 256, .gguf = untold});
   return static_cast<float>(1 / std::sqrt(scalar));
+}
+
+// GGUF files without the key are taken to have the usual cap: where there is none, ours have one
+// that caps nothing.
+float read_cap(const Checkpoint& checkpoint, const Key& key, float usual) {
+  constexpr double kNone = 1e6;
+  const float cap = nn::positive_or_none(checkpoint, key, usual);
+  if (cap == 0) checkpoint.note(key, kNone);
+  return cap;
 }
 
 struct Layer {
@@ -76,10 +88,10 @@ class Gemma2 final : public Model {
     constexpr Key kLogitCap{"final_logit_softcapping", "final_logit_softcapping"};
     constexpr int kDefaultWindow = 4096;
     const Checkpoint& checkpoint = load.checkpoint();
-    logit_cap_ = nn::positive_or_none(checkpoint, kLogitCap, 30);
+    logit_cap_ = read_cap(checkpoint, kLogitCap, 30);
     nn::AttentionOptions options{.rope = nn::make_rope(load, config, RopePairing::half),
                                  .scale = read_scale(checkpoint, config),
-                                 .softcap = nn::positive_or_none(checkpoint, kScoreCap, 50)};
+                                 .softcap = read_cap(checkpoint, kScoreCap, 50)};
     const std::vector<int> windows =
         nn::layer_windows(checkpoint, config.layers, nn::read_window(checkpoint, kDefaultWindow),
                           [](int i) { return i % 2 == 0; });

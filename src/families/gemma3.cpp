@@ -9,6 +9,7 @@
 #include "nn/decoder_config.hpp"
 #include "nn/gated_mlp.hpp"
 #include "nn/lm_head.hpp"
+#include "nn/own_keys.hpp"
 #include "nn/parts.hpp"
 #include "nn/rope.hpp"
 #include "nn/windows.hpp"
@@ -18,6 +19,10 @@ namespace {
 
 // What configurations of the multimodal models leave out is that of the 4B.
 nn::DecoderConfig read_config(const Checkpoint& checkpoint) {
+  constexpr Key kBothWays{"use_bidirectional_attention", ""};
+  if (checkpoint.boolean(kBothWays).value_or(false)) {
+    nn::bad_value(checkpoint, kBothWays, "false", "true (attention to later tokens too)");
+  }
   return nn::DecoderConfig::read(checkpoint, {.norm = nn::NormKind::rms_plus_one,
                                               .activation = Activation::gelu_tanh,
                                               .heads = 8,
@@ -29,16 +34,14 @@ nn::DecoderConfig read_config(const Checkpoint& checkpoint) {
 }
 
 // GGUF does not say what query_pre_attn_scalar is: hidden / heads in the model of 62 layers (27B),
-// the size of a head in the others.
+// the size of a head in the others. Files of ours say it where it is another.
 float read_scale(const Checkpoint& checkpoint, const nn::DecoderConfig& config) {
-  constexpr Key kScalar{"query_pre_attn_scalar", ""};
+  constexpr Key kScalar{"query_pre_attn_scalar", "attention.query_pre_attn_scalar"};
   constexpr int kLayersOf27B = 62;
-  double scalar = config.head_dim;
-  if (checkpoint.format() == Format::safetensors) {
-    scalar = nn::positive(checkpoint, kScalar, 256.0);
-  } else if (config.layers == kLayersOf27B) {
-    scalar = static_cast<double>(config.hidden) / config.heads;
-  }
+  const double untold = config.layers == kLayersOf27B
+                            ? static_cast<double>(config.hidden) / config.heads
+                            : config.head_dim;
+  const double scalar = nn::own_positive(checkpoint, kScalar, {.config = 256, .gguf = untold});
   return static_cast<float>(1 / std::sqrt(scalar));
 }
 

@@ -7,6 +7,7 @@
 #include "nn/attention.hpp"
 #include "nn/decoder_config.hpp"
 #include "nn/lm_head.hpp"
+#include "nn/own_keys.hpp"
 #include "nn/parts.hpp"
 #include "nn/plain_mlp.hpp"
 
@@ -33,15 +34,16 @@ Linear load_conv1d(Loader& load, const nn::LinearName& name, int rows, int cols,
           load.vector(name.bias, rows, layer)};
 }
 
-// Of the scores of a layer; the two keys are of variants in safetensors.
+// Of the scores of a layer; the two keys are of variants.
 float read_scale(const Checkpoint& checkpoint, int head_dim, int layer) {
-  constexpr Key kScaled{"scale_attn_weights", ""};
-  constexpr Key kByLayer{"scale_attn_by_inverse_layer_idx", ""};
+  constexpr Key kScaled{"scale_attn_weights", "attention.scale_weights"};
+  constexpr Key kByLayer{"scale_attn_by_inverse_layer_idx", "attention.scale_by_inverse_layer"};
   float scale = 1;
-  if (checkpoint.boolean(kScaled).value_or(true)) {
+  if (nn::own_flag(checkpoint, kScaled, {.config = true, .gguf = true})) {
     scale /= std::sqrt(static_cast<float>(head_dim));
   }
-  if (checkpoint.boolean(kByLayer).value_or(false)) scale /= static_cast<float>(layer + 1);
+  if (nn::own_flag(checkpoint, kByLayer, {.config = false, .gguf = false}))
+    scale /= static_cast<float>(layer + 1);
   return scale;
 }
 

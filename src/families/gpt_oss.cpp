@@ -8,6 +8,7 @@
 #include "nn/decoder_config.hpp"
 #include "nn/lm_head.hpp"
 #include "nn/moe.hpp"
+#include "nn/own_keys.hpp"
 #include "nn/parts.hpp"
 #include "nn/rope.hpp"
 #include "nn/windows.hpp"
@@ -56,7 +57,7 @@ nn::ExpertWeights load_hf_experts(Loader& load, int hidden, const nn::MoeConfig&
 }
 
 MoeParams load_moe(Loader& load, int hidden, const nn::MoeConfig& moe, int layer) {
-  constexpr Key kLimit{"swiglu_limit", ""};
+  constexpr Key kLimit{"swiglu_limit", "swiglu_limit"};
   const bool gguf = load.checkpoint().format() == Format::gguf;
   const nn::ExpertWeights weights = gguf ? load_gguf_experts(load, hidden, moe, layer)
                                          : load_hf_experts(load, hidden, moe, layer);
@@ -64,7 +65,8 @@ MoeParams load_moe(Loader& load, int hidden, const nn::MoeConfig& moe, int layer
                      load.vector(nn::names::kRouter.bias, moe.experts, layer)},
           .routing = moe.routing,
           .experts = nn::make_experts(weights),
-          .swiglu_limit = static_cast<float>(nn::positive(load.checkpoint(), kLimit, 7.0))};
+          .swiglu_limit = static_cast<float>(
+              nn::own_positive(load.checkpoint(), kLimit, {.config = 7, .gguf = 7}))};
 }
 
 struct Layer {
@@ -102,8 +104,12 @@ class GptOss final : public Model {
   GptOss(Loader& load, const nn::DecoderConfig& config)
       : head_(load, config), info_(config.model_info()) {
     constexpr int kDefaultWindow = 128;
+    // See make_rope: of other models the files that we write say the opposite.
+    constexpr Key kTruncate{"rope_scaling.truncate|rope_parameters.truncate", ""};
+    constexpr Key kGgufTruncate{"", "rope.yarn_truncate"};
     const Checkpoint& checkpoint = load.checkpoint();
     const Rope rope = nn::make_rope(load, config, RopePairing::half);
+    if (checkpoint.boolean(kTruncate).value_or(true)) checkpoint.note(kGgufTruncate, true);
     const std::vector<int> windows =
         nn::layer_windows(checkpoint, config.layers, nn::read_window(checkpoint, kDefaultWindow),
                           [](int i) { return i % 2 == 0; });

@@ -7,6 +7,7 @@
 #include "nn/config_values.hpp"
 #include "nn/decoder_config.hpp"
 #include "nn/lm_head.hpp"
+#include "nn/own_keys.hpp"
 #include "nn/recurrent.hpp"
 
 namespace rbee {
@@ -20,7 +21,7 @@ constexpr Key kRank{"time_step_rank|dt_rank", "ssm.time_step_rank"};
 constexpr Key kPadding{"pad_vocab_size_multiple", ""};
 constexpr Key kActivation{"hidden_act", ""};
 constexpr Key kNormalises{"", "ssm.dt_b_c_rms"};
-constexpr Key kMixerEps{"mixer_rms_eps", ""};
+constexpr Key kMixerEps{"mixer_rms_eps", "ssm.dt_b_c_rms_epsilon"};
 
 constexpr Name kIn{"layers.{}.mixer.in_proj.weight", "blk.{}.ssm_in.weight"};
 constexpr Name kInBias{"layers.{}.mixer.in_proj.bias", "blk.{}.ssm_in.bias"};
@@ -77,7 +78,8 @@ Config read_config(const Loader& load) {
   config.normalises = nn::flag(checkpoint, kNormalises,
                                checkpoint.architecture() == "FalconMambaForCausalLM" ||
                                    checkpoint.architecture() == "falcon_mamba");
-  config.mixer_eps = static_cast<float>(nn::positive(checkpoint, kMixerEps, 1e-6));
+  config.mixer_eps =
+      static_cast<float>(nn::own_positive(checkpoint, kMixerEps, {.config = 1e-6, .gguf = 1e-6}));
   return config;
 }
 

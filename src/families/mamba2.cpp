@@ -1,6 +1,7 @@
 // Mamba-2 (Dao & Gu, 2024, arXiv:2405.21060), and Mamba-Codestral.
 #include <fmt/format.h>
 
+#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -24,6 +25,8 @@ constexpr Key kState{"state_size", "ssm.state_size"};
 constexpr Key kWidth{"conv_kernel", "ssm.conv_kernel"};
 constexpr Key kActivation{"hidden_act", ""};
 constexpr Key kLimit{"time_step_limit", ""};
+constexpr Key kLeast{"", "ssm.time_step_min"};  // keys of our own
+constexpr Key kMost{"", "ssm.time_step_max"};
 
 constexpr Name kIn{"layers.{}.mixer.in_proj.weight", "blk.{}.ssm_in.weight"};
 constexpr Name kInBias{"layers.{}.mixer.in_proj.bias", "blk.{}.ssm_in.bias"};
@@ -57,8 +60,16 @@ float read_limit(const Checkpoint& checkpoint, const Json& value) {
   return infinite ? std::numeric_limits<float>::infinity() : value.get<float>();
 }
 
+float positive_limit(const Checkpoint& checkpoint, const Key& key) {
+  return static_cast<float>(nn::positive(checkpoint, key));
+}
+
 void read_limits(const Checkpoint& checkpoint, Config& config) {
-  if (checkpoint.config() == nullptr) return;  // GGUF files cannot say it
+  if (checkpoint.config() == nullptr) {
+    if (checkpoint.real(kLeast)) config.dt_min = positive_limit(checkpoint, kLeast);
+    if (checkpoint.real(kMost)) config.dt_max = positive_limit(checkpoint, kMost);
+    return;
+  }
   const auto found = checkpoint.config()->find("time_step_limit");
   if (found == checkpoint.config()->end() || found->is_null()) return;
   if (!found->is_array() || found->size() != 2) {
@@ -69,6 +80,8 @@ void read_limits(const Checkpoint& checkpoint, Config& config) {
   if (!(config.dt_min <= config.dt_max)) {
     nn::bad_value(checkpoint, kLimit, "a lower limit before an upper one", dump_json(*found));
   }
+  if (config.dt_min > 0) checkpoint.note(kLeast, static_cast<double>(config.dt_min));
+  if (std::isfinite(config.dt_max)) checkpoint.note(kMost, static_cast<double>(config.dt_max));
 }
 
 Config read_config(const Checkpoint& checkpoint) {

@@ -1,4 +1,5 @@
 // Phi-3.5-MoE: Mixtral's shape with layer norms, biases and LongRoPE, and sparsemixer for a router.
+#include <string>
 #include <vector>
 
 #include "model/family.hpp"
@@ -7,6 +8,7 @@
 #include "nn/decoder_config.hpp"
 #include "nn/lm_head.hpp"
 #include "nn/moe.hpp"
+#include "nn/own_keys.hpp"
 #include "nn/parts.hpp"
 #include "nn/rope.hpp"
 #include "nn/windows.hpp"
@@ -45,13 +47,18 @@ class PhiMoe final : public Model {
  private:
   PhiMoe(Loader& load, const nn::DecoderConfig& config)
       : head_(load, config), info_(config.model_info()) {
-    constexpr Key kJitter{"router_jitter_noise", ""};
+    constexpr Key kJitter{"router_jitter_noise", "router_jitter_noise"};
     const Checkpoint& checkpoint = load.checkpoint();
     const nn::AttentionOptions options{.rope = nn::make_rope(load, config, RopePairing::half),
                                        .window = nn::read_window(checkpoint)};
     nn::MoeConfig moe = nn::MoeConfig::read(checkpoint, config);
+    if (moe.routing.top_k != 2) {
+      constexpr Key kTopK{"num_experts_per_tok", "expert_used_count"};
+      nn::bad_value(checkpoint, kTopK, "2, as its router takes", std::to_string(moe.routing.top_k));
+    }
     moe.routing.gating = Gating::sparsemixer;
-    moe.routing.jitter = static_cast<float>(nn::positive(checkpoint, kJitter, 0.01));
+    moe.routing.jitter =
+        static_cast<float>(nn::own_positive(checkpoint, kJitter, {.config = 0.01, .gguf = 0.01}));
     for (int i = 0; i < config.layers; ++i) {
       layers_.push_back(
           {.attention_norm = nn::load_norm(load, config, nn::names::kAttentionNorm, i),

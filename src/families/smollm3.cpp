@@ -16,18 +16,25 @@
 namespace rbee {
 namespace {
 
-// Whether a layer rotates queries and keys. GGUF does not say.
+// Whether a layer rotates queries and keys. Only GGUF files of ours say it, where it is not all but
+// every fourth.
 std::vector<std::int64_t> read_rotated(const Checkpoint& checkpoint, int layers) {
   constexpr Key kLayers{"no_rope_layers", ""};
+  constexpr Key kGgufLayers{"", "no_rope_layers"};
   constexpr Key kInterval{"no_rope_layer_interval", ""};
   constexpr int kDefaultInterval = 4;
-  if (auto listed = checkpoint.integers(kLayers)) {
-    if (listed->size() == static_cast<std::size_t>(layers)) return *listed;
-    nn::bad_value(checkpoint, kLayers, "a number for each layer", std::to_string(listed->size()));
+  const auto all_but = [&](int interval) {
+    std::vector<std::int64_t> rotated;
+    for (int i = 0; i < layers; ++i) rotated.push_back((i + 1) % interval != 0 ? 1 : 0);
+    return rotated;
+  };
+  const Key& key = checkpoint.format() == Format::gguf ? kGgufLayers : kLayers;
+  const auto rotated = checkpoint.integers(key).value_or(
+      all_but(nn::count(checkpoint, kInterval, nn::kMaxExtent, kDefaultInterval)));
+  if (rotated.size() != static_cast<std::size_t>(layers)) {
+    nn::bad_value(checkpoint, key, "a number for each layer", std::to_string(rotated.size()));
   }
-  const int interval = nn::count(checkpoint, kInterval, nn::kMaxExtent, kDefaultInterval);
-  std::vector<std::int64_t> rotated;
-  for (int i = 0; i < layers; ++i) rotated.push_back((i + 1) % interval != 0 ? 1 : 0);
+  if (rotated != all_but(kDefaultInterval)) checkpoint.note(kGgufLayers, rotated);
   return rotated;
 }
 
@@ -67,7 +74,7 @@ class SmolLm3 final : public Model {
     const auto rotated = read_rotated(checkpoint, config.layers);
     const auto rotates = [&](int i) { return rotated[static_cast<std::size_t>(i)] != 0; };
     constexpr Key kUseWindow{"use_sliding_window", ""};
-    const bool windowed = checkpoint.boolean(kUseWindow).value_or(false);
+    const bool windowed = checkpoint.boolean(kUseWindow).value_or(gguf);
     const std::vector<int> windows =
         nn::layer_windows(checkpoint, config.layers, windowed ? nn::read_window(checkpoint) : 0,
                           [&](int i) { return !rotates(i); });

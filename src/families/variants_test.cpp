@@ -9,6 +9,8 @@
 #include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
 
 #include "backend/ref/ref_backend.hpp"
 #include "base/json.hpp"
@@ -149,6 +151,18 @@ TEST(Variants, QwenWindowsItsUpperLayers) {
   }
 }
 
+TEST(Variants, QwenMixturesHaveOtherWindows) {
+  const char* on = R"({"use_sliding_window": true, "sliding_window": 5})";
+  const Logits all = Variant("qwen2_moe").logits();
+  const Logits first = Variant("qwen2_moe").set(on).set(R"({"max_window_layers": 1})").logits();
+  EXPECT_EQ(first_difference(first, all), 5U);
+  EXPECT_EQ(Variant("qwen2_moe").set(on).set(R"({"max_window_layers": 2})").logits(), first);
+  EXPECT_EQ(Variant("qwen2_moe").set(on).set(R"({"max_window_layers": 0})").logits(), all);
+  const Logits plain = Variant("qwen3_moe").logits();
+  EXPECT_EQ(first_difference(Variant("qwen3_moe").set(on).logits(), plain), 5U);
+  EXPECT_EQ(Variant("qwen3_moe").set(R"({"sliding_window": 5})").logits(), plain);
+}
+
 TEST(Variants, QwenMustHaveItsTensors) {
   EXPECT_THAT(Variant("qwen2").erase("layers.1.self_attn.k_proj.bias").error(),
               HasSubstr("layers.1.self_attn.k_proj.bias"));
@@ -177,6 +191,7 @@ TEST(Variants, GemmaIgnoresTheOldActivation) {
   Variant old("gemma");
   old.config.erase("hidden_activation");
   EXPECT_EQ(old.set(R"({"hidden_act": "gelu"})").logits(), Variant("gemma").logits());
+  EXPECT_NE(old.set(R"({"hidden_act": "relu"})").logits(), Variant("gemma").logits());
 }
 
 TEST(Variants, GemmaCapsMayBeOff) {
@@ -252,6 +267,14 @@ TEST(Variants, LongRopeIsChosenByThePlannedContext) {
   const auto gguf = std::filesystem::path(RBEE_TEST_DATA) / "fixtures" / "phi3" / "model.gguf";
   expect_near(run(gguf, 24), within);
   expect_near(run(gguf, 25), beyond);
+}
+
+TEST(Variants, LongRopeTakesTheFactorThatIsGiven) {
+  const double factor = std::sqrt(1 + std::log(2.0) / std::log(256.0));
+  const Json given{{"rope_scaling", {{"attention_factor", factor}}}};
+  const Logits expected = Variant("phi3_short").set(given.dump().c_str()).logits();
+  EXPECT_EQ(Variant("phi3_short").set(R"({"rope_scaling": {"factor": 2}})").logits(), expected);
+  EXPECT_NE(Variant("phi3_short").logits(), expected);
 }
 
 TEST(Variants, LongRopeHasOldNames) {
@@ -388,6 +411,34 @@ TEST(Variants, Olmo3HasWindowsAndScalesFullLayersOnly) {
       ["sliding_attention", "sliding_attention", "full_attention"]})";
   EXPECT_NE(Variant("olmo2").set(olmo3).set(last_is_full).set(yarn).logits(),
             Variant("olmo2").set(olmo3).set(last_is_full).logits());
+}
+
+TEST(Variants, KimiLinearAsTransformersSavesIt) {
+  EXPECT_EQ(Variant("kimi_linear").rename(".mlp.", ".block_sparse_moe.").logits(),
+            Variant("kimi_linear").logits());
+  Variant flat("kimi_linear");
+  const Json delta = flat.config["linear_attn_config"];
+  flat.config.erase("linear_attn_config");
+  flat.config["linear_num_heads"] = delta["num_heads"];
+  flat.config["linear_head_dim"] = delta["head_dim"];
+  flat.config["linear_conv_kernel_dim"] = delta["short_conv_kernel_size"];
+  EXPECT_EQ(flat.logits(), Variant("kimi_linear").logits());
+}
+
+TEST(Variants, WhatIsNotBuiltInIsRefused) {
+  constexpr std::pair<const char*, const char*> kRefused[] = {
+      {"gemma", R"({"use_bidirectional_attention": true})"},
+      {"gemma2", R"({"use_bidirectional_attention": true})"},
+      {"gemma3", R"({"use_bidirectional_attention": true})"},
+      {"deepseek_v2", R"({"topk_method": "random"})"},
+      {"llama2", R"({"hidden_act": "relu2"})"},
+      {"llama2", R"({"rope_scaling": {"rope_type": "proportional"}})"},
+  };
+  for (const auto& [name, patch] : kRefused) {
+    const Json json = parse_json(patch);
+    const std::string key = json.begin().key();
+    EXPECT_THAT(Variant(name).set(patch).error(), HasSubstr(key)) << name;
+  }
 }
 
 TEST(Variants, StarCoderWithoutBiases) {

@@ -39,6 +39,8 @@ constexpr Key kEps{"rms_norm_eps|norm_eps|layer_norm_eps|layer_norm_epsilon|norm
 constexpr Key kAttentionBias{"attention_bias", ""};
 constexpr Key kMlpBias{"mlp_bias", ""};
 constexpr Key kActivation{"hidden_activation|hidden_act|activation_function|activation", ""};
+// Of our files, where it is not the family's own.
+constexpr Key kGgufActivation{"", "hidden_activation"};
 
 // A default stands for a key that config.json leaves out; GGUF files hold all of them.
 std::optional<int> fallback(const Checkpoint& checkpoint, int value) {
@@ -91,13 +93,16 @@ Activation read_activation(const Checkpoint& checkpoint, Activation standard) {
       {"gelu_pytorch_tanh", Activation::gelu_tanh},
       {"relu", Activation::relu},
   }};
-  const auto name = checkpoint.string(kActivation);
+  const bool gguf = checkpoint.format() == Format::gguf;
+  const Key& key = gguf ? kGgufActivation : kActivation;
+  const auto name = checkpoint.string(key);
   if (!name) return standard;
   for (const auto& [known, activation] : kNames) {
-    if (known == *name) return activation;
+    if (known != *name) continue;
+    if (activation != standard) checkpoint.note(kGgufActivation, *name);
+    return activation;
   }
-  bad_value(checkpoint, kActivation, "silu, gelu, gelu_new, gelu_pytorch_tanh or relu",
-            in_quotes(*name));
+  bad_value(checkpoint, key, "silu, gelu, gelu_new, gelu_pytorch_tanh or relu", in_quotes(*name));
 }
 
 int read_rope_dims(const Checkpoint& checkpoint, int head_dim, double standard_part) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <string>
 #include <utility>
 
 #include "checkpoint/describe.hpp"
@@ -67,7 +68,11 @@ Gating read_gating(const Checkpoint& checkpoint, Gating fallback) {
 // Groups are scored as the models with this gating are: the best expert (DeepSeek-V2), or the best
 // two with their selection bias (V3). GGUF has no key for it.
 void read_groups(const Checkpoint& checkpoint, int experts, Routing& routing) {
-  if (checkpoint.string(kMethod) == "greedy") return;
+  const std::string method = checkpoint.string(kMethod).value_or("noaux_tc");
+  if (method == "greedy") return;
+  if (method != "group_limited_greedy" && method != "noaux_tc") {
+    bad_value(checkpoint, kMethod, "greedy, group_limited_greedy or noaux_tc", in_quotes(method));
+  }
   routing.n_groups = count_or(checkpoint, kGroups, 1);
   routing.top_groups = count_or(checkpoint, kTopGroups, 1);
   routing.group_score =

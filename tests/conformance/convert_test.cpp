@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
+#include <utility>
 
+#include "checkpoint/hf_config.hpp"
 #include "checkpoint/testing/temp_folder.hpp"
 #include "convert/convert.hpp"
 #include "fixture.hpp"
@@ -11,6 +14,12 @@
 
 namespace rbee::conformance {
 namespace {
+
+float distance(const std::vector<float>& a, const std::vector<float>& b) {
+  float most = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) most = std::max(most, std::fabs(a[i] - b[i]));
+  return most;
+}
 
 class ConvertTest : public ::testing::TestWithParam<Fixture> {
  protected:
@@ -26,10 +35,7 @@ class ConvertTest : public ::testing::TestWithParam<Fixture> {
     const auto expected = logits(fixture_.model), found = logits(path);
     std::vector<float> all;
     for (std::size_t t = 0; t < expected.size(); ++t) {
-      float& worst = all.emplace_back(0.0F);
-      for (std::size_t i = 0; i < expected[t].size(); ++i) {
-        worst = std::max(worst, std::fabs(expected[t][i] - found[t][i]));
-      }
+      all.push_back(distance(expected[t], found[t]));
     }
     std::ranges::sort(all);
     return all;
@@ -75,6 +81,52 @@ TEST_P(ConvertTest, TextGetsTheSameTokens) {
   EXPECT_EQ(file->bos(), own->bos());
   EXPECT_EQ(file->chat_template(), own->chat_template());
   EXPECT_TRUE(std::ranges::equal(file->end_ids(), own->end_ids()));
+}
+
+// What config.json may say and no GGUF key of others can: our files say it by keys of our own.
+TEST(ConvertVariants, FilesSayWhatOthersCannot) {
+  constexpr std::pair<const char*, const char*> kVariants[] = {
+      {"llama2", R"({"hidden_act": "relu"})"},
+      {"falcon_7b", R"({"activation": "relu"})"},
+      {"gemma2", R"({"query_pre_attn_scalar": 3})"},
+      {"gemma2", R"({"attn_logit_softcapping": null, "final_logit_softcapping": null})"},
+      {"gemma3", R"({"query_pre_attn_scalar": 3})"},
+      {"gpt2", R"({"scale_attn_weights": false})"},
+      {"gpt2", R"({"scale_attn_by_inverse_layer_idx": true})"},
+      {"deepseek_v3", R"({"rope_interleave": false})"},
+      {"deepseek_v3",
+       R"({"rope_scaling": {"truncate": false, "original_max_position_embeddings": 64}})"},
+      {"gpt_oss",
+       R"({"rope_scaling": {"truncate": true, "original_max_position_embeddings": 64}})"},
+      {"gpt_oss", R"({"swiglu_limit": 0.5})"},
+      {"mamba2", R"({"time_step_limit": [0.2, 0.3]})"},
+      {"smollm3", R"({"no_rope_layers": [0, 1, 1, 1]})"},
+      {"smollm3", R"({"use_sliding_window": true, "sliding_window": 4, "layer_types": null})"},
+      {"qwen2_moe", R"({"use_sliding_window": true, "sliding_window": 4})"},
+  };
+  for (const auto& [name, patch] : kVariants) {
+    const auto fixture = std::filesystem::path(RBEE_TEST_DATA) / "fixtures" / name;
+    const Golden golden = Golden::read(fixture / "golden.json");
+    const testing::TempFolder folder;
+    for (const auto& file : std::filesystem::directory_iterator(fixture)) {
+      if (file.path().extension() != ".gguf") {
+        std::filesystem::copy(file.path(), folder.path() / file.path().filename());
+      }
+    }
+    Json config = read_hf_config(fixture / "config.json");
+    config.update(parse_json(patch), /*merge_objects=*/true);
+    folder.write("config.json", config.dump());
+    const auto last = [&](const std::filesystem::path& path) {
+      Running run(path, devices().front(), golden.length());
+      testing::Stepper::Sequence sequence;
+      return run.stepper->feed(sequence, golden.prompt, 0).back();
+    };
+    const auto file = folder.path() / "model.gguf";
+    convert(folder.path(), file, {.type = "f32", .threads = 2});
+    const auto expected = last(folder.path()), found = last(file);
+    EXPECT_LE(distance(found, expected), golden.tolerance_f32) << name << patch;
+    EXPECT_GT(distance(expected, golden.last_logits), 2 * golden.tolerance_f32) << name << patch;
+  }
 }
 
 std::vector<Fixture> safetensors() {
