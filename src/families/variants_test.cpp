@@ -430,6 +430,7 @@ TEST(Variants, WhatIsNotBuiltInIsRefused) {
       {"gemma", R"({"use_bidirectional_attention": true})"},
       {"gemma2", R"({"use_bidirectional_attention": true})"},
       {"gemma3", R"({"use_bidirectional_attention": true})"},
+      {"phimoe", R"({"num_experts_per_tok": 1})"},
       {"deepseek_v2", R"({"topk_method": "random"})"},
       {"llama2", R"({"hidden_act": "relu2"})"},
       {"llama2", R"({"rope_scaling": {"rope_type": "proportional"}})"},

@@ -91,6 +91,8 @@ TEST(ConvertVariants, FilesSayWhatOthersCannot) {
       {"gemma2", R"({"query_pre_attn_scalar": 3})"},
       {"gemma2", R"({"attn_logit_softcapping": null, "final_logit_softcapping": null})"},
       {"gemma3", R"({"query_pre_attn_scalar": 3})"},
+      {"phimoe", R"({"router_jitter_noise": 10})"},
+      {"phimoe_short", R"({"rope_scaling": {"short_mscale": 2}})"},
       {"gpt2", R"({"scale_attn_weights": false})"},
       {"gpt2", R"({"scale_attn_by_inverse_layer_idx": true})"},
       {"deepseek_v3", R"({"rope_interleave": false})"},
