@@ -35,7 +35,8 @@ HeadNorm load_head_norms(Loader& load, const nn::DecoderConfig& config, bool que
   std::vector<float> weights;
   const std::string gguf = "blk.{}.attn_" + part + "_norm.weight";
   if (load.checkpoint().format() == Format::gguf) {
-    weights = load.values({"", gguf}, std::array<std::int64_t, 2>{heads, config.head_dim}, layer);
+    const auto size = static_cast<std::size_t>(heads) * static_cast<std::size_t>(config.head_dim);
+    weights = load.flat_values({"", gguf}, size, layer);  // a vector where there is one head
   } else {
     for (int h = 0; h < heads; ++h) {
       const std::string name =

@@ -413,6 +413,20 @@ TEST(Variants, Olmo3HasWindowsAndScalesFullLayersOnly) {
             Variant("olmo2").set(olmo3).set(last_is_full).logits());
 }
 
+TEST(Variants, KimiLinearConvolvesWithItsActivation) {
+  EXPECT_THAT(Variant("kimi_linear").set(R"({"hidden_act": "identity"})").error(),
+              HasSubstr("hidden_act"));
+  Variant dense("kimi_linear");
+  for (const char* part : {"gate_proj", "w1"}) {
+    for (auto& [name, tensor] : dense.tensors) {
+      if (name.find(part) != name.npos) std::ranges::fill(tensor.bytes, '\0');
+    }
+  }
+  // Gates of zero leave nothing of the MLPs with silu and relu alike: what moves is attention.
+  const Logits silu = dense.logits();
+  EXPECT_NE(dense.set(R"({"hidden_act": "relu"})").logits(), silu);
+}
+
 TEST(Variants, KimiLinearAsTransformersSavesIt) {
   EXPECT_EQ(Variant("kimi_linear").rename(".mlp.", ".block_sparse_moe.").logits(),
             Variant("kimi_linear").logits());

@@ -13,6 +13,8 @@ constexpr int kMaxDim = 1 << 12;
 constexpr int kMaxWidth = 64;
 
 constexpr Key kHeads{"linear_attn_config.num_heads|linear_num_heads", ""};
+// A key of our own, where there are not as many as in the other layers.
+constexpr Key kGgufHeads{"", "kda.head_count"};
 constexpr Key kHeadDim{"linear_attn_config.head_dim|linear_head_dim", "kda.head_dim"};
 constexpr Key kConvWidth{"linear_attn_config.short_conv_kernel_size|linear_conv_kernel_dim",
                          "ssm.conv_kernel"};
@@ -60,7 +62,10 @@ Weight load_rate(Loader& load, int heads, int layer) {
 }  // namespace
 
 DeltaConfig DeltaConfig::read(const Checkpoint& checkpoint, const DecoderConfig& config) {
-  return {.heads = count(checkpoint, kHeads, kMaxExtent, config.heads),
+  const bool gguf = checkpoint.format() == Format::gguf;
+  const int heads = count(checkpoint, gguf ? kGgufHeads : kHeads, kMaxExtent, config.heads);
+  if (heads != config.heads) checkpoint.note(kGgufHeads, std::int64_t{heads});
+  return {.heads = heads,
           .head_dim = count(checkpoint, kHeadDim, kMaxDim),
           .conv_width = count(checkpoint, kConvWidth, kMaxWidth)};
 }
@@ -76,7 +81,7 @@ KimiDelta::KimiDelta(Loader& load, const DecoderConfig& config, const DeltaConfi
          part(kGateDown, dim, hidden),         part(kBeta, delta.heads, hidden)};
   conv_ = {.width = delta.conv_width,
            .taps = load_taps(load, delta.conv_width, width(), layer),
-           .act = Activation::silu};
+           .act = config.activation};
   decay_ = part(kDecayUp, width(), dim);
   gate_ = part(kGateUp, width(), dim);
   const std::vector<float> bias =
