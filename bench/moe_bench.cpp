@@ -75,7 +75,7 @@ class Bench {
                                                  table[static_cast<std::size_t>(t * kHidden + c)];
         }
       }
-      std::vector<Choice> choices(kTopK);
+      std::vector<ExpertChoice> choices(kTopK);
       router_of.route(moe_.routing, logits, nullptr, choices);
       choices_.push_back(std::move(choices));
     }
@@ -110,7 +110,8 @@ class Bench {
     for (int i = 0; i < repeats(tokens); ++i) {
       std::set<int> experts;
       for (int t = i * tokens; t < (i + 1) * tokens; ++t) {
-        for (const Choice& c : choices_[static_cast<std::size_t>(t)]) experts.insert(c.expert);
+        for (const ExpertChoice& c : choices_[static_cast<std::size_t>(t)])
+          experts.insert(c.expert);
       }
       sum += experts.size();
     }
@@ -147,7 +148,7 @@ class Bench {
   Weight table_{};
   MoeParams moe_{};
   Expert dense_{};
-  std::vector<std::vector<Choice>> choices_;  // of each token
+  std::vector<std::vector<ExpertChoice>> choices_;  // of each token
 };
 
 void run(int threads) {

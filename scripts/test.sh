@@ -9,6 +9,7 @@ install_packages "${build_packages[@]}" "${run_packages[@]}" "${test_packages[@]
 step "Format and include direction"
 scripts/format.sh --check
 scripts/check_includes.py
+scripts/check_one_definition.py
 
 step "Model and test vocabularies"
 scripts/fetch_model.sh
@@ -20,7 +21,7 @@ build release all
 scripts/check_kernel_symbols.sh build/release
 
 step "Sanitizer suite: address and undefined behaviour"
-scripts/test_sanitizer.sh asan unit
+scripts/test_sanitizer.sh asan base_test state_test sampling_test quantize_test engine_test chat_test app_test
 
 step "Tests"
 ctest --preset release

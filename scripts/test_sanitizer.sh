@@ -1,13 +1,20 @@
 #!/usr/bin/env bash
-# test_sanitizer.sh asan|tsan [LABEL]: builds with that sanitizer and runs the suite, or what of it has a label that LABEL
-# matches (unit, conformance, ...); under tsan only what has threads.
+# test_sanitizer.sh asan|tsan [TEST...]: builds with that sanitizer and runs the suite; under tsan only what has threads.
+# With names of test programs (engine_test chat_test): only these.
 source "$(dirname "$0")/lib.sh"
 preset="${1:-}"
 case "$preset" in
-  asan) target=all ;;
-  tsan) target=tsan_tests ;;
-  *) fail "which sanitizer?" "usage: scripts/test_sanitizer.sh asan|tsan [LABEL]" ;;
+  asan) targets=(all) ;;
+  tsan) targets=(tsan_tests) ;;
+  *) fail "which sanitizer?" "usage: scripts/test_sanitizer.sh asan|tsan [TEST...]" ;;
 esac
+shift
 install_packages "${build_packages[@]}"
-build "$preset" "$target"
-exec ctest --preset "$preset" ${2:+--label-regex "$2"}
+if [[ $# -eq 0 ]]; then
+  build "$preset" "${targets[@]}"
+  exec ctest --preset "$preset"
+fi
+build "$preset" "$@"
+for test in "$@"; do
+  "build/$preset/bin/$test" --gtest_brief=1 || fail "$test failed under $preset" "Its report is above."
+done

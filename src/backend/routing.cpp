@@ -57,8 +57,8 @@ void Router::limit_groups(const Routing& routing) {
   }
 }
 
-void Router::sparsemixer(const Routing& routing, std::span<Choice> choices) {
-  for (Choice& choice : choices) {
+void Router::sparsemixer(const Routing& routing, std::span<ExpertChoice> choices) {
+  for (ExpertChoice& choice : choices) {
     const std::size_t best = highest(candidates_);
     const float most = candidates_[best];
     float sum = 0;
@@ -72,7 +72,7 @@ void Router::sparsemixer(const Routing& routing, std::span<Choice> choices) {
 }
 
 void Router::route(const Routing& routing, std::span<const float> logits,
-                   const float* selection_bias, std::span<Choice> choices) {
+                   const float* selection_bias, std::span<ExpertChoice> choices) {
   scores_.assign(logits.begin(), logits.end());
   if (routing.gating == Gating::softmax) softmax(scores_);
   if (routing.gating == Gating::sigmoid) {
@@ -86,7 +86,7 @@ void Router::route(const Routing& routing, std::span<const float> logits,
   if (routing.gating == Gating::sparsemixer) {
     sparsemixer(routing, choices);
   } else {
-    for (Choice& choice : choices) {
+    for (ExpertChoice& choice : choices) {
       const std::size_t best = highest(candidates_);
       choice = {static_cast<int>(best), scores_[best]};
       candidates_[best] = kOut;
@@ -95,15 +95,15 @@ void Router::route(const Routing& routing, std::span<const float> logits,
   if (routing.gating == Gating::softmax_selected) {
     const float most = choices.front().weight;
     float sum = 0;
-    for (Choice& choice : choices) sum += choice.weight = std::exp(choice.weight - most);
-    for (Choice& choice : choices) choice.weight /= sum;
+    for (ExpertChoice& choice : choices) sum += choice.weight = std::exp(choice.weight - most);
+    for (ExpertChoice& choice : choices) choice.weight /= sum;
   }
   if (routing.normalise) {
     float sum = 0;
-    for (const Choice& choice : choices) sum += choice.weight;
-    for (Choice& choice : choices) choice.weight /= sum + 1e-20F;
+    for (const ExpertChoice& choice : choices) sum += choice.weight;
+    for (ExpertChoice& choice : choices) choice.weight /= sum + 1e-20F;
   }
-  for (Choice& choice : choices) choice.weight *= routing.scale;
+  for (ExpertChoice& choice : choices) choice.weight *= routing.scale;
 }
 
 }  // namespace rbee

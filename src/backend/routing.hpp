@@ -7,7 +7,7 @@
 
 namespace rbee {
 
-struct Choice {
+struct ExpertChoice {
   int expert = 0;
   float weight = 0;
 };
@@ -19,10 +19,10 @@ class Router {
   // each logit; choices.size() == routing.top_k <= logits.size(). A NaN is below every number;
   // where too few logits are numbers, an expert may be chosen twice.
   void route(const Routing& routing, std::span<const float> logits, const float* selection_bias,
-             std::span<Choice> choices);
+             std::span<ExpertChoice> choices);
 
  private:
-  void sparsemixer(const Routing& routing, std::span<Choice> choices);
+  void sparsemixer(const Routing& routing, std::span<ExpertChoice> choices);
   void limit_groups(const Routing& routing);
 
   std::vector<float> scores_;      // of all experts

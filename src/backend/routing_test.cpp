@@ -8,15 +8,15 @@
 namespace rbee {
 namespace {
 
-std::vector<Choice> route(const Routing& routing, const std::vector<float>& logits,
-                          const std::vector<float>& bias = {}) {
-  std::vector<Choice> choices(static_cast<std::size_t>(routing.top_k));
+std::vector<ExpertChoice> route(const Routing& routing, const std::vector<float>& logits,
+                                const std::vector<float>& bias = {}) {
+  std::vector<ExpertChoice> choices(static_cast<std::size_t>(routing.top_k));
   Router router;
   router.route(routing, logits, bias.empty() ? nullptr : bias.data(), choices);
   return choices;
 }
 
-void expect(const std::vector<Choice>& found, const std::vector<Choice>& expected) {
+void expect(const std::vector<ExpertChoice>& found, const std::vector<ExpertChoice>& expected) {
   ASSERT_EQ(found.size(), expected.size());
   for (std::size_t i = 0; i < found.size(); ++i) {
     EXPECT_EQ(found[i].expert, expected[i].expert) << "choice " << i;
@@ -91,7 +91,7 @@ TEST(Router, NumbersThatAreNoneAreHarmless) {
        {Gating::softmax, Gating::softmax_selected, Gating::sigmoid, Gating::sparsemixer}) {
     const Routing routing{
         .gating = gating, .top_k = 3, .n_groups = 2, .top_groups = 1, .normalise = true};
-    for (const Choice& choice : route(routing, {NAN, NAN, INFINITY, NAN, -INFINITY, NAN})) {
+    for (const ExpertChoice& choice : route(routing, {NAN, NAN, INFINITY, NAN, -INFINITY, NAN})) {
       EXPECT_GE(choice.expert, 0);
       EXPECT_LT(choice.expert, 6);
     }

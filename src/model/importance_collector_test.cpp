@@ -60,7 +60,7 @@ class ImportanceCollectorTest : public ::testing::Test {
     collector_.inputs(weight, {values.data(), rows, 2, 2});
   }
   std::filesystem::path write() {
-    const auto path = folder_.path() / "imatrix.gguf";
+    auto path = folder_.path() / "imatrix.gguf";
     collector_.write(path, {"text", 5, 128});
     return path;
   }

@@ -91,7 +91,7 @@ asio::awaitable<bool> Connection::serve_one() {
   ErrorCode error;
   request_ = HttpRequest{};
   request_.id = "req-" + random_uuid();
-  framing_ = Framing{};
+  framing_ = HttpFraming{};
   co_await http::async_read_header(socket_, buffer_, parser, with(error));
   if (error) {
     const bool more = co_await refuse_head(error);

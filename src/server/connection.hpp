@@ -78,7 +78,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   // Of the request in hand.
   HttpRequest request_;
-  Framing framing_;
+  HttpFraming framing_;
   std::size_t granted_bytes_ = 0;
   bool unread_body_ = false;
   Exchange* exchange_ = nullptr;

@@ -59,7 +59,7 @@ std::string http_date() {
 
 }  // namespace
 
-std::string write_response(const HttpResponse& response, const Framing& framing) {
+std::string write_response(const HttpResponse& response, const HttpFraming& framing) {
   std::string out = fmt::format("HTTP/1.1 {} {}\r\nDate: {}\r\n", response.status,
                                 reason(response.status), http_date());
   if (!response.content_type.empty()) {

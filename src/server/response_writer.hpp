@@ -7,7 +7,7 @@
 
 namespace rbee {
 
-struct Framing {
+struct HttpFraming {
   bool head_request = false;  // no body follows
   bool chunked = false;       // the body follows in chunks
   bool to_the_end = false;    // the body ends with the connection
@@ -15,7 +15,7 @@ struct Framing {
 };
 
 // Status line, headers and, unless it is framed otherwise, the body.
-std::string write_response(const HttpResponse& response, const Framing& framing);
+std::string write_response(const HttpResponse& response, const HttpFraming& framing);
 
 std::string write_chunk(std::string_view body);
 inline constexpr std::string_view kLastChunk = "0\r\n\r\n";

@@ -24,7 +24,7 @@ float distance(const std::vector<float>& a, const std::vector<float>& b) {
 class ConvertTest : public ::testing::TestWithParam<Fixture> {
  protected:
   std::filesystem::path converted(const std::string& type) {
-    const auto path = folder_.path() / (type + ".gguf");
+    auto path = folder_.path() / (type + ".gguf");
     report_ = convert(fixture_.model, path, {.type = type, .threads = 2});
     return path;
   }

@@ -106,12 +106,12 @@ TEST(Attend, AgreesWithRef) {
     OneLayer expected_layer(ref, shape, kPages);
     const auto expected = ragged_steps(expected_layer);
     for (const Isa isa : host_isas()) {
-      for (const auto& [kv, name, error] : kStores) {
-        const auto cpu = make_cpu(isa, 2, kv);
+      for (const Store& store : kStores) {
+        const auto cpu = make_cpu(isa, 2, store.type);
         OneLayer layer(*cpu, shape, kPages);
-        EXPECT_LT(testing::relative_error(ragged_steps(layer), expected), error)
+        EXPECT_LT(testing::relative_error(ragged_steps(layer), expected), store.error)
             << cpu->name() << " heads " << shape.heads << "/" << shape.kv_heads << " of "
-            << shape.head_dim << " window " << shape.window << " " << name;
+            << shape.head_dim << " window " << shape.window << " " << store.name;
       }
     }
   }
@@ -124,9 +124,9 @@ TEST(Attend, NoCutChangesABit) {
   const auto tokens = random_tokens(kTokens, 50, 1);
   for (const Shape& shape : {Shape{3, 1, 32}, Shape{4, 2, 16, 300}, Shape{70, 1, 16, 200}}) {
     for (const Isa isa : host_isas()) {
-      for (const auto& [kv, name, error] : kStores) {
+      for (const Store& store : kStores) {
         const auto run = [&](int threads, int chunk, bool company) {
-          const auto cpu = make_cpu(isa, threads, kv);
+          const auto cpu = make_cpu(isa, threads, store.type);
           OneLayer layer(*cpu, shape, kPages);
           Sequences sequences(kPages);
           std::vector<float> all;
@@ -157,8 +157,8 @@ TEST(Attend, NoCutChangesABit) {
 TEST(Attend, StalePagesDoNotLeak) {
   const Shape shape{2, 1, 16};
   for (const Isa isa : host_isas()) {
-    for (const auto& [kv, name, error] : kStores) {
-      const auto cpu = make_cpu(isa, 2, kv);
+    for (const Store& store : kStores) {
+      const auto cpu = make_cpu(isa, 2, store.type);
       OneLayer clean(*cpu, shape, 1);
       Sequences first(1);
       const auto expected = clean.run(first.step({{0, {1, 2, 3}}}));

@@ -34,11 +34,13 @@ void repeat_or_split(Worker& worker, int tokens, int units, Worker::Body body) {
 
 }  // namespace
 
-std::span<const Choice> Moe::choose(Worker& worker, const Tensor& logits, const MoeParams& params) {
+std::span<const ExpertChoice> Moe::choose(Worker& worker, const Tensor& logits,
+                                          const MoeParams& params) {
   const auto top_k = static_cast<std::size_t>(params.routing.top_k);
   const std::size_t count = static_cast<std::size_t>(logits.rows) * top_k;
-  const std::size_t bytes = count * sizeof(Choice);
-  const std::span choices(reinterpret_cast<Choice*>(arena(worker, logits.rows).take(bytes)), count);
+  const std::size_t bytes = count * sizeof(ExpertChoice);
+  const std::span choices(reinterpret_cast<ExpertChoice*>(arena(worker, logits.rows).take(bytes)),
+                          count);
   const float* bias = vector_values(params.selection_bias);
   worker.before({Range::of(logits)}, {Range::of(choices.data(), bytes)});
   repeat_or_split(worker, logits.rows, logits.rows, [&](int begin, int end) {
@@ -52,9 +54,9 @@ std::span<const Choice> Moe::choose(Worker& worker, const Tensor& logits, const 
 }
 
 // Counting sort: tokens of an expert stay in their order.
-void Moe::group(std::span<const Choice> choices, const MoeParams& params) {
+void Moe::group(std::span<const ExpertChoice> choices, const MoeParams& params) {
   ends_.assign(params.experts.size() + 1, 0);
-  for (const Choice& choice : choices) ++ends_[static_cast<std::size_t>(choice.expert) + 1];
+  for (const ExpertChoice& choice : choices) ++ends_[static_cast<std::size_t>(choice.expert) + 1];
   groups_.clear();
   for (std::size_t e = 0; e < params.experts.size(); ++e) {
     ends_[e + 1] += ends_[e];

@@ -42,8 +42,9 @@ class Moe {
   // Rows of x to convert: those of the members' tokens, or the members' own.
   enum class Rows : std::uint8_t { of_tokens, of_members };
 
-  std::span<const Choice> choose(Worker& worker, const Tensor& logits, const MoeParams& params);
-  void group(std::span<const Choice> choices, const MoeParams& params);
+  std::span<const ExpertChoice> choose(Worker& worker, const Tensor& logits,
+                                       const MoeParams& params);
+  void group(std::span<const ExpertChoice> choices, const MoeParams& params);
   Range convert(Worker& worker, const Tensor& x, Rows rows, Linear Expert::*weight,
                 Activations Group::*form);
   void convert_tile(const Group& group, int tile, const Tensor& x, Rows rows,

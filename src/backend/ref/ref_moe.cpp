@@ -26,7 +26,7 @@ void RefOps::moe_add(const Tensor& acc, const Tensor& x, const MoeParams& params
   const Tensor logits = linear(x, {&params.router, 1});
   const float* bias = params.selection_bias ? vector_values(params.selection_bias).data() : nullptr;
   Router router;
-  std::vector<Choice> choices(static_cast<std::size_t>(params.routing.top_k));
+  std::vector<ExpertChoice> choices(static_cast<std::size_t>(params.routing.top_k));
   std::vector<double> sum(static_cast<std::size_t>(acc.cols));
   for (int t = 0; t < x.rows; ++t) {
     const Scope token_scratch(*this);
@@ -34,7 +34,7 @@ void RefOps::moe_add(const Tensor& acc, const Tensor& x, const MoeParams& params
                  choices);
     const Tensor token{row_of(x, t), 1, x.cols, x.cols};
     std::ranges::fill(sum, 0);
-    for (const Choice& choice : choices) {
+    for (const ExpertChoice& choice : choices) {
       const Expert& expert = params.experts[static_cast<std::size_t>(choice.expert)];
       const Tensor inner = linear(token, {&expert.gate, 1});
       const Tensor up = linear(token, {&expert.up, 1});

@@ -12,7 +12,7 @@ namespace {
 
 constexpr int kTileDims = 64;  // dimensions that are expanded at once
 
-using Ints = std::int32_t [[gnu::vector_size(sizeof(Lanes))]];
+using Ints = std::int32_t __attribute__((vector_size(sizeof(Lanes))));
 
 inline Ints load_ints(const std::byte* p) {
   Ints v;
@@ -36,7 +36,7 @@ inline void store_pairs(std::byte* to, Lanes low, Lanes high) {
 
 // kLanes bf16 numbers as floats.
 inline Lanes load_scales(const std::uint16_t* p) {
-  using Halves = std::uint16_t [[gnu::vector_size(sizeof(Lanes) / 2)]];
+  using Halves = std::uint16_t __attribute__((vector_size(sizeof(Lanes) / 2)));
   Halves v;
   __builtin_memcpy(&v, p, sizeof v);
   return __builtin_bit_cast(Lanes, __builtin_convertvector(v, Ints) << 16);
@@ -75,7 +75,7 @@ inline Lanes load_halves(const std::byte* p) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 #else
   // Shifted into place the exponent lacks 112, which a product adds, also for denormals.
-  using Halves = std::uint16_t [[gnu::vector_size(sizeof(Lanes) / 2)]];
+  using Halves = std::uint16_t __attribute__((vector_size(sizeof(Lanes) / 2)));
   Halves v;
   __builtin_memcpy(&v, p, sizeof v);
   const Ints bits = __builtin_convertvector(v, Ints);
