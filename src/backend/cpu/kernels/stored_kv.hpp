@@ -219,104 +219,83 @@ struct HalfPages {
   }
 };
 
-struct BytePages {
-  using Computed = struct Bf16;
-  using Page = Blocks<32>;
+// The codes of Q8_0: a byte each.
+struct ByteCodes {
+  static constexpr float kLimit = 127;
+  static constexpr int kBytes = 32;   // of a block
+  static constexpr int kKeyDims = 4;  // of a unit of keys
 
-  static void store(const float* key, const float* value, int head_dim, int slot, std::byte* page) {
-    const Page at(page, head_dim);
-    quantise_head(key, head_dim, 127, [&](int b, const std::int8_t* codes, std::uint16_t scale) {
-      at.key_scale(slot, b) = scale;
-      std::byte* units = at.key_units(slot, b);
-      for (int i = 0; i < 8; ++i) __builtin_memcpy(units + i * 64, codes + i * 4, 4);
-    });
-    quantise_head(value, head_dim, 127, [&](int b, const std::int8_t* codes, std::uint16_t scale) {
-      at.value_scale(slot, b) = scale;
-      std::byte* bytes = at.value_bytes(slot, b);
-      for (int i = 0; i < kKvBlock; ++i) bytes[i * 4] = static_cast<std::byte>(codes[i]);
-    });
+  static void put_key(const std::int8_t* codes, std::byte* units) {
+    for (int i = 0; i < 8; ++i) __builtin_memcpy(units + i * 64, codes + i * 4, 4);
   }
-  static void expand_keys(const std::byte* page, int head_dim, int first, int n,
-                          std::ptrdiff_t ahead, std::byte* tile) {
-    const Page at(page, head_dim);
-    for (int slot = 0; slot < kKeyBlock; slot += kLanes) {
-      std::byte* group = tile + slot / 16 * 32 * kTileDims + slot % 16 * 4;
-      for (int d = 0; d < n; d += 4) {
-        const int block = (first + d) / kKvBlock;
-        const std::byte* from = at.key_units(slot, block) + (first + d) % kKvBlock / 4 * 64;
-        const Lanes scale = load_scales(&at.key_scale(slot, block));
-        const Ints v = load_ints(from);
-        __builtin_prefetch(from + ahead, 0, 2);
-        std::byte* to = group + d / 2 * 64;
-        store_pairs(to, to_floats(v << 24 >> 24) * scale, to_floats(v << 16 >> 24) * scale);
-        store_pairs(to + 64, to_floats(v << 8 >> 24) * scale, to_floats(v >> 24) * scale);
-      }
-    }
+  static void put_value(const std::int8_t* codes, std::byte* bytes) {
+    for (int i = 0; i < kKvBlock; ++i) bytes[i * 4] = static_cast<std::byte>(codes[i]);
   }
-  static void expand_values(const std::byte* page, int head_dim, int first, int n,
-                            std::ptrdiff_t ahead, std::byte* tile) {
-    const Page at(page, head_dim);
-    for (int slot = 0; slot < kKeyBlock; slot += 4) {
-      std::byte* pairs = tile + slot / 2 * 4 * kTileDims;
-      for (int d = 0; d < n; d += kLanes) {
-        const int block = (first + d) / kKvBlock;
-        const std::byte* from = at.value_bytes(slot, block) + (first + d) % kKvBlock * 4;
-        const std::uint16_t* scale = &at.value_scale(slot, block);
-        const Ints v = load_ints(from);
-        __builtin_prefetch(from + ahead, 0, 2);
-        std::byte* to = pairs + d * 4;
-        store_pairs(to, to_floats(v << 24 >> 24) * splat(scale_value(scale[0])),
-                    to_floats(v << 16 >> 24) * splat(scale_value(scale[1])));
-        store_pairs(to + 4 * kTileDims, to_floats(v << 8 >> 24) * splat(scale_value(scale[2])),
-                    to_floats(v >> 24) * splat(scale_value(scale[3])));
-      }
-    }
-  }
+  // Dimension i of units of keys.
+  static Lanes key(Ints v, int i) { return to_floats(v << (24 - 8 * i) >> 24); }
+  // Of units of values that begin at dimension d of a block: those of token t.
+  static Lanes value(Ints v, int /*d*/, int t) { return key(v, t); }
 };
 
-// Codes 0..15 stand for -8..7, as in Q4_0; -8 is not used.
-struct NibblePages {
-  using Computed = struct Bf16;
-  using Page = Blocks<16>;
+// The codes of Q4_0: two in a byte, where 0..15 stand for -8..7; -8 is not used.
+struct NibbleCodes {
+  static constexpr float kLimit = 7;
+  static constexpr int kBytes = 16;
+  static constexpr int kKeyDims = 8;
 
   static std::byte pack(std::int8_t low, std::int8_t high) {
     return static_cast<std::byte>((low + 8) | (high + 8) << 4);
   }
+  static void put_key(const std::int8_t* codes, std::byte* units) {
+    for (int i = 0; i < 16; ++i) {
+      const int d = i / 4 * 8 + i % 4;
+      units[i / 4 * 64 + i % 4] = pack(codes[d], codes[d + 4]);
+    }
+  }
+  static void put_value(const std::int8_t* codes, std::byte* bytes) {
+    for (int i = 0; i < 16; ++i) bytes[i * 4] = pack(codes[i], codes[i + 16]);
+  }
+  static Lanes nibble(Ints v, int shift) { return to_floats(((v >> shift) & 15) - 8); }
+  static Lanes key(Ints v, int i) { return nibble(v, i % 4 * 8 + i / 4 * 4); }
+  static Lanes value(Ints v, int d, int t) { return nibble(v, t * 8 + d / 16 * 4); }
+};
+
+// Pages of codes and scales.
+template <class Codes>
+struct ScaledPages {
+  using Computed = struct Bf16;
+  using Page = Blocks<Codes::kBytes>;
+
   static void store(const float* key, const float* value, int head_dim, int slot, std::byte* page) {
     const Page at(page, head_dim);
-    quantise_head(key, head_dim, 7, [&](int b, const std::int8_t* codes, std::uint16_t scale) {
-      at.key_scale(slot, b) = scale;
-      std::byte* units = at.key_units(slot, b);
-      for (int i = 0; i < 16; ++i) {
-        const int d = i / 4 * 8 + i % 4;
-        units[i / 4 * 64 + i % 4] = pack(codes[d], codes[d + 4]);
-      }
-    });
-    quantise_head(value, head_dim, 7, [&](int b, const std::int8_t* codes, std::uint16_t scale) {
-      at.value_scale(slot, b) = scale;
-      std::byte* bytes = at.value_bytes(slot, b);
-      for (int i = 0; i < 16; ++i) bytes[i * 4] = pack(codes[i], codes[i + 16]);
-    });
+    quantise_head(key, head_dim, Codes::kLimit,
+                  [&](int b, const std::int8_t* codes, std::uint16_t scale) {
+                    at.key_scale(slot, b) = scale;
+                    Codes::put_key(codes, at.key_units(slot, b));
+                  });
+    quantise_head(value, head_dim, Codes::kLimit,
+                  [&](int b, const std::int8_t* codes, std::uint16_t scale) {
+                    at.value_scale(slot, b) = scale;
+                    Codes::put_value(codes, at.value_bytes(slot, b));
+                  });
   }
-  // The low nibble of byte j of each lane.
-  static Lanes nibble(Ints v, int shift) { return to_floats(((v >> shift) & 15) - 8); }
-
   static void expand_keys(const std::byte* page, int head_dim, int first, int n,
                           std::ptrdiff_t ahead, std::byte* tile) {
+    constexpr int kDims = Codes::kKeyDims;
     const Page at(page, head_dim);
     for (int slot = 0; slot < kKeyBlock; slot += kLanes) {
       std::byte* group = tile + slot / 16 * 32 * kTileDims + slot % 16 * 4;
-      for (int d = 0; d < n; d += 8) {
+      for (int d = 0; d < n; d += kDims) {
         const int block = (first + d) / kKvBlock;
-        const std::byte* from = at.key_units(slot, block) + (first + d) % kKvBlock / 8 * 64;
+        const std::byte* from = at.key_units(slot, block) + (first + d) % kKvBlock / kDims * 64;
         const Lanes scale = load_scales(&at.key_scale(slot, block));
         const Ints v = load_ints(from);
         __builtin_prefetch(from + ahead, 0, 2);
-        std::byte* to = group + d / 2 * 64;
-        store_pairs(to, nibble(v, 0) * scale, nibble(v, 8) * scale);
-        store_pairs(to + 64, nibble(v, 16) * scale, nibble(v, 24) * scale);
-        store_pairs(to + 128, nibble(v, 4) * scale, nibble(v, 12) * scale);
-        store_pairs(to + 192, nibble(v, 20) * scale, nibble(v, 28) * scale);
+#pragma GCC unroll 4
+        for (int i = 0; i < kDims; i += 2) {
+          store_pairs(group + (d + i) / 2 * 64, Codes::key(v, i) * scale,
+                      Codes::key(v, i + 1) * scale);
+        }
       }
     }
   }
@@ -327,19 +306,23 @@ struct NibblePages {
       std::byte* pairs = tile + slot / 2 * 4 * kTileDims;
       for (int d = 0; d < n; d += kLanes) {
         const int block = (first + d) / kKvBlock, in_block = (first + d) % kKvBlock;
-        const std::byte* from = at.value_bytes(slot, block) + in_block % 16 * 4;
+        const std::byte* from = at.value_bytes(slot, block) + in_block % Codes::kBytes * 4;
         const std::uint16_t* scale = &at.value_scale(slot, block);
-        const Ints v = load_ints(from) >> (in_block < 16 ? 0 : 4);
+        const Ints v = load_ints(from);
         __builtin_prefetch(from + ahead, 0, 2);
-        std::byte* to = pairs + d * 4;
-        store_pairs(to, nibble(v, 0) * splat(scale_value(scale[0])),
-                    nibble(v, 8) * splat(scale_value(scale[1])));
-        store_pairs(to + 4 * kTileDims, nibble(v, 16) * splat(scale_value(scale[2])),
-                    nibble(v, 24) * splat(scale_value(scale[3])));
+#pragma GCC unroll 2
+        for (int t = 0; t < 4; t += 2) {
+          store_pairs(pairs + (t / 2 * kTileDims + d) * 4,
+                      Codes::value(v, in_block, t) * splat(scale_value(scale[t])),
+                      Codes::value(v, in_block, t + 1) * splat(scale_value(scale[t + 1])));
+        }
       }
     }
   }
 };
+
+using BytePages = ScaledPages<ByteCodes>;
+using NibblePages = ScaledPages<NibbleCodes>;
 
 }  // namespace
 }  // namespace rbee::cpu::RBEE_ISA
