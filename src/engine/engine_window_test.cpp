@@ -18,6 +18,7 @@ namespace {
 
 using testing::Answer;
 using testing::collect;
+using testing::expect_same;
 
 constexpr int kContext = 600;
 constexpr int kWhole = 1024;  // tokens of a step for which rings would hold all of the context
@@ -67,18 +68,6 @@ Outcome run(const std::string& model, const std::string& device, EngineOptions o
   EXPECT_EQ(outcome.stats.pages_free, outcome.stats.pages_total);
   EXPECT_EQ(outcome.stats.slots_free, outcome.stats.slots_total);
   return outcome;
-}
-
-void expect_same(const std::vector<Answer>& a, const std::vector<Answer>& b) {
-  ASSERT_EQ(a.size(), b.size());
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    EXPECT_EQ(a[i].ids, b[i].ids);
-    EXPECT_EQ(a[i].finish.reason, FinishReason::length) << a[i].finish.error;
-    ASSERT_EQ(a[i].events.size(), b[i].events.size());
-    for (std::size_t t = 0; t < a[i].events.size(); ++t) {
-      EXPECT_EQ(a[i].events[t].top, b[i].events[t].top);
-    }
-  }
 }
 
 class EngineWindow : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {};

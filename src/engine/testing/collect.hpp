@@ -1,5 +1,7 @@
-// Reads a TokenStream to its end, for tests.
+// Reads a TokenStream to its end, and compares what came, for tests.
 #pragma once
+#include <gtest/gtest.h>
+
 #include <cstdint>
 #include <utility>
 #include <variant>
@@ -27,6 +29,20 @@ inline Answer collect(TokenStream& stream, int cancel_after = -1) {
     }
     answer.events.push_back(std::get<TokenEvent>(std::move(item)));
     answer.ids.push_back(answer.events.back().id);
+  }
+}
+
+// Answers of full length with the same tokens and the same bits of probability.
+inline void expect_same(const std::vector<Answer>& a, const std::vector<Answer>& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    EXPECT_EQ(a[i].ids, b[i].ids) << "request " << i;
+    EXPECT_EQ(a[i].finish.reason, FinishReason::length) << a[i].finish.error;
+    ASSERT_EQ(a[i].events.size(), b[i].events.size());
+    for (std::size_t t = 0; t < a[i].events.size(); ++t) {
+      EXPECT_EQ(a[i].events[t].logprob, b[i].events[t].logprob);
+      EXPECT_EQ(a[i].events[t].top, b[i].events[t].top);
+    }
   }
 }
 
