@@ -13,6 +13,7 @@
 #include "app/session.hpp"
 #include "app/text_file.hpp"
 #include "base/json.hpp"
+#include "sampling/logits.hpp"
 
 namespace rbee {
 namespace {
@@ -30,12 +31,8 @@ struct PerplexityOptions {
 class Likelihood {
  public:
   void add(std::span<const float> logits, std::int32_t target) {
-    float top = logits[0];
-    for (const float v : logits) top = std::max(top, v);
-    double sum = 0;
-    for (const float v : logits) sum += std::exp(static_cast<double>(v - top));
     const double nll =
-        std::log(sum) - static_cast<double>(logits[static_cast<std::size_t>(target)] - top);
+        log_sum_exp(logits) - static_cast<double>(logits[static_cast<std::size_t>(target)]);
     sum_ += nll, squares_ += nll * nll, ++count_;
   }
   int count() const { return count_; }
@@ -52,31 +49,18 @@ class Likelihood {
   int count_ = 0;
 };
 
-// The Kullback-Leibler divergence of distributions from those of a reference, sum of
-// p_ref (log p_ref - log p), and how often both have the same likeliest token.
+// The mean divergence of distributions from those of a reference, and how often both have the same
+// likeliest token.
 class Divergence {
  public:
   void add(std::span<const float> reference, std::span<const float> logits) {
-    const double log_all = log_sum(reference), log_mine = log_sum(logits);
-    double sum = 0;
-    for (std::size_t i = 0; i < logits.size(); ++i) {
-      const double own = static_cast<double>(reference[i]) - log_all;
-      sum += std::exp(own) * (own - (static_cast<double>(logits[i]) - log_mine));
-    }
-    sum_ += sum, ++count_;
+    sum_ += divergence(reference, logits), ++count_;
     same_ += argmax(reference) == argmax(logits) ? 1 : 0;
   }
   double mean() const { return sum_ / count_; }
   double same_share() const { return static_cast<double>(same_) / count_; }
 
  private:
-  static double log_sum(std::span<const float> logits) {
-    const auto top = static_cast<double>(*std::max_element(logits.begin(), logits.end()));
-    double sum = 0;
-    for (const float v : logits) sum += std::exp(static_cast<double>(v) - top);
-    return top + std::log(sum);
-  }
-
   double sum_ = 0;
   int same_ = 0, count_ = 0;
 };

@@ -110,6 +110,23 @@ void select_best(std::span<const float> row, int k, std::vector<Candidate>& best
   if (best.size() > keep) cut();
 }
 
+double log_sum_exp(std::span<const float> row) {
+  const auto max = static_cast<double>(*std::max_element(row.begin(), row.end()));
+  double sum = 0;
+  for (const float logit : row) sum += std::exp(static_cast<double>(logit) - max);
+  return max + std::log(sum);
+}
+
+double divergence(std::span<const float> p, std::span<const float> q) {
+  const double all_p = log_sum_exp(p), all_q = log_sum_exp(q);
+  double sum = 0;
+  for (std::size_t i = 0; i < p.size(); ++i) {
+    const double own = static_cast<double>(p[i]) - all_p;
+    sum += std::exp(own) * (own - (static_cast<double>(q[i]) - all_q));
+  }
+  return sum;
+}
+
 Logprobs logprobs(std::span<const float> row, std::int32_t id, int n_top) {
   const float max = *std::max_element(row.begin(), row.end());
   double sum = 0;

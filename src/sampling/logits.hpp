@@ -37,6 +37,12 @@ double weights(std::span<const float> row, float max, float temperature, std::sp
 // The best k of row in no particular order, without those that are -infinity. Linear time.
 void select_best(std::span<const float> row, int k, std::vector<Candidate>& best);
 
+// The natural logarithm of the sum of the exponentials of a row, in double precision.
+double log_sum_exp(std::span<const float> row);
+
+// KL(p || q) of the distributions that two rows of logits stand for.
+double divergence(std::span<const float> p, std::span<const float> q);
+
 struct Logprobs {
   float chosen = 0;
   std::vector<std::pair<std::int32_t, float>> top;  // best first

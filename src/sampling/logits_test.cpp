@@ -157,6 +157,18 @@ TEST(Uniform, IsUniformOverCountersAndOverSeeds) {
   }
 }
 
+TEST(Logits, LogSumExpDoesNotOverflow) {
+  const std::vector<float> row{1000, 1000, -1e30F};
+  EXPECT_DOUBLE_EQ(log_sum_exp(row), 1000 + std::log(2.0));
+}
+
+TEST(Logits, DivergenceIsThatOfTheDistributions) {
+  const std::vector<float> p{std::log(0.5F), std::log(0.25F), std::log(0.25F)};
+  const std::vector<float> q{5, 5, 5};  // one third each, whatever is added to all
+  EXPECT_NEAR(divergence(p, q), std::log(3.0) - 1.5 * std::log(2.0), 1e-7);
+  EXPECT_EQ(divergence(p, p), 0);
+}
+
 TEST(TokenCounts, CountsManyIds) {
   TokenCounts counts;
   std::mt19937 random(5);

@@ -6,9 +6,9 @@
 #include <cmath>
 #include <string>
 #include <tuple>
-#include <vector>
 
 #include "fixture.hpp"
+#include "sampling/logits.hpp"
 
 namespace rbee::conformance {
 namespace {
@@ -30,24 +30,6 @@ float worst_distance(const std::vector<float>& a, const std::vector<float>& b) {
   float worst = 0;
   for (std::size_t i = 0; i < a.size(); ++i) worst = std::max(worst, std::fabs(a[i] - b[i]));
   return worst;
-}
-
-std::vector<double> log_softmax(const std::vector<float>& logits) {
-  const double most = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(logit - most);
-  std::vector<double> all;
-  all.reserve(logits.size());
-  for (const float logit : logits) all.push_back(logit - most - std::log(sum));
-  return all;
-}
-
-// KL(p || q) of the distributions that two rows of logits stand for.
-double divergence(const std::vector<float>& p, const std::vector<float>& q) {
-  const std::vector<double> a = log_softmax(p), b = log_softmax(q);
-  double sum = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) sum += std::exp(a[i]) * (a[i] - b[i]);
-  return sum;
 }
 
 TEST_P(GoldenTest, PromptLogits) {
