@@ -5,9 +5,9 @@
 
 #include "model/family.hpp"
 #include "nn/attention.hpp"
-#include "nn/config_values.hpp"
 #include "nn/decoder_config.hpp"
 #include "nn/gated_mlp.hpp"
+#include "nn/gemma_config.hpp"
 #include "nn/lm_head.hpp"
 #include "nn/parts.hpp"
 #include "nn/rope.hpp"
@@ -16,10 +16,7 @@ namespace rbee {
 namespace {
 
 nn::DecoderConfig read_config(const Checkpoint& checkpoint) {
-  constexpr Key kBothWays{"use_bidirectional_attention", ""};
-  if (checkpoint.boolean(kBothWays).value_or(false)) {
-    nn::bad_value(checkpoint, kBothWays, "false", "true (attention to later tokens too)");
-  }
+  nn::refuse_attention_both_ways(checkpoint);
   auto config = nn::DecoderConfig::read(checkpoint, {.norm = nn::NormKind::rms_plus_one,
                                                      .activation = Activation::gelu_tanh,
                                                      .head_dim = 256,

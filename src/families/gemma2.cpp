@@ -8,8 +8,8 @@
 #include "nn/config_values.hpp"
 #include "nn/decoder_config.hpp"
 #include "nn/gated_mlp.hpp"
+#include "nn/gemma_config.hpp"
 #include "nn/lm_head.hpp"
-#include "nn/own_keys.hpp"
 #include "nn/parts.hpp"
 #include "nn/rope.hpp"
 #include "nn/windows.hpp"
@@ -18,10 +18,7 @@ namespace rbee {
 namespace {
 
 nn::DecoderConfig read_config(const Checkpoint& checkpoint) {
-  constexpr Key kBothWays{"use_bidirectional_attention", ""};
-  if (checkpoint.boolean(kBothWays).value_or(false)) {
-    nn::bad_value(checkpoint, kBothWays, "false", "true (attention to later tokens too)");
-  }
+  nn::refuse_attention_both_ways(checkpoint);
   return nn::DecoderConfig::read(checkpoint, {.norm = nn::NormKind::rms_plus_one,
                                               .activation = Activation::gelu_tanh,
                                               .heads = 8,
@@ -29,18 +26,6 @@ nn::DecoderConfig read_config(const Checkpoint& checkpoint) {
                                               .head_dim = 256,
                                               .vocab = 256000,
                                               .max_context = 8192});
-}
-
-// GGUF does not say what query_pre_attn_scalar is: hidden / heads in the model of 46 layers (27B),
-// the size of a head in the others. Files of ours say it where it is another.
-float read_scale(const Checkpoint& checkpoint, const nn::DecoderConfig& config) {
-  constexpr Key kScalar{"query_pre_attn_scalar", "attention.query_pre_attn_scalar"};
-  constexpr int kLayersOf27B = 46;
-  const double untold = config.layers == kLayersOf27B
-                            ? static_cast<double>(config.hidden) / config.heads
-                            : config.head_dim;
-  const double scalar = nn::own_positive(checkpoint, kScalar, {.config = 256, .gguf = untold});
-  return static_cast<float>(1 / std::sqrt(scalar));
 }
 
 // GGUF files without the key are taken to have the usual cap: where there is none, ours have one
@@ -87,10 +72,11 @@ class Gemma2 final : public Model {
     constexpr Key kScoreCap{"attn_logit_softcapping", "attn_logit_softcapping"};
     constexpr Key kLogitCap{"final_logit_softcapping", "final_logit_softcapping"};
     constexpr int kDefaultWindow = 4096;
+    constexpr int kLayersOf27B = 46;
     const Checkpoint& checkpoint = load.checkpoint();
     logit_cap_ = read_cap(checkpoint, kLogitCap, 30);
     nn::AttentionOptions options{.rope = nn::make_rope(load, config, RopePairing::half),
-                                 .scale = read_scale(checkpoint, config),
+                                 .scale = nn::gemma_score_scale(checkpoint, config, kLayersOf27B),
                                  .softcap = read_cap(checkpoint, kScoreCap, 50)};
     const std::vector<int> windows =
         nn::layer_windows(checkpoint, config.layers, nn::read_window(checkpoint, kDefaultWindow),

@@ -8,8 +8,8 @@
 #include "nn/config_values.hpp"
 #include "nn/decoder_config.hpp"
 #include "nn/gated_mlp.hpp"
+#include "nn/gemma_config.hpp"
 #include "nn/lm_head.hpp"
-#include "nn/own_keys.hpp"
 #include "nn/parts.hpp"
 #include "nn/rope.hpp"
 #include "nn/windows.hpp"
@@ -19,10 +19,7 @@ namespace {
 
 // What configurations of the multimodal models leave out is that of the 4B.
 nn::DecoderConfig read_config(const Checkpoint& checkpoint) {
-  constexpr Key kBothWays{"use_bidirectional_attention", ""};
-  if (checkpoint.boolean(kBothWays).value_or(false)) {
-    nn::bad_value(checkpoint, kBothWays, "false", "true (attention to later tokens too)");
-  }
+  nn::refuse_attention_both_ways(checkpoint);
   return nn::DecoderConfig::read(checkpoint, {.norm = nn::NormKind::rms_plus_one,
                                               .activation = Activation::gelu_tanh,
                                               .heads = 8,
@@ -31,18 +28,6 @@ nn::DecoderConfig read_config(const Checkpoint& checkpoint) {
                                               .vocab = 262208,
                                               .max_context = 131072,
                                               .rope_theta = 1e6});
-}
-
-// GGUF does not say what query_pre_attn_scalar is: hidden / heads in the model of 62 layers (27B),
-// the size of a head in the others. Files of ours say it where it is another.
-float read_scale(const Checkpoint& checkpoint, const nn::DecoderConfig& config) {
-  constexpr Key kScalar{"query_pre_attn_scalar", "attention.query_pre_attn_scalar"};
-  constexpr int kLayersOf27B = 62;
-  const double untold = config.layers == kLayersOf27B
-                            ? static_cast<double>(config.hidden) / config.heads
-                            : config.head_dim;
-  const double scalar = nn::own_positive(checkpoint, kScalar, {.config = 256, .gguf = untold});
-  return static_cast<float>(1 / std::sqrt(scalar));
 }
 
 std::vector<int> read_windows(const Checkpoint& checkpoint, int layers) {
@@ -88,12 +73,13 @@ class Gemma3 final : public Model {
     constexpr Key kLogitCap{"final_logit_softcapping", "final_logit_softcapping"};
     constexpr Key kLocalTheta{"rope_parameters.sliding_attention.rope_theta|rope_local_base_freq",
                               "rope.freq_base_swa"};
+    constexpr int kLayersOf27B = 62;
     const Checkpoint& checkpoint = load.checkpoint();
     logit_cap_ = nn::positive_or_none(checkpoint, kLogitCap, 0);
     const Rope full = nn::make_rope(load, config, RopePairing::half);
     const Rope local = nn::plain_rope(load, nn::positive(checkpoint, kLocalTheta, 10000.0),
                                       config.rope_dims, RopePairing::half);
-    const float scale = read_scale(checkpoint, config);
+    const float scale = nn::gemma_score_scale(checkpoint, config, kLayersOf27B);
     const std::vector<int> windows = read_windows(checkpoint, config.layers);
     for (int i = 0; i < config.layers; ++i) {
       const int window = windows[static_cast<std::size_t>(i)];

@@ -78,15 +78,13 @@ struct Layer {
 
 class GptOss final : public Model {
  public:
-  // GGUF files cannot say that the rotation's blend has no whole borders.
+  // GGUF files of others cannot say that the rotation's blend has no whole borders.
   explicit GptOss(Loader& load)
-      : GptOss(load, nn::DecoderConfig::read(
-                         load.checkpoint(),
-                         {.eps = 1e-5,
-                          .head_dim = 64,
-                          .max_context = 131072,
-                          .rope_theta = 150000,
-                          .yarn_truncate = load.checkpoint().format() != Format::gguf})) {}
+      : GptOss(load, nn::DecoderConfig::read(load.checkpoint(), {.eps = 1e-5,
+                                                                 .head_dim = 64,
+                                                                 .max_context = 131072,
+                                                                 .rope_theta = 150000,
+                                                                 .gguf_yarn_truncate = false})) {}
 
   const ModelInfo& info() const override { return info_; }
 
@@ -104,12 +102,8 @@ class GptOss final : public Model {
   GptOss(Loader& load, const nn::DecoderConfig& config)
       : head_(load, config), info_(config.model_info()) {
     constexpr int kDefaultWindow = 128;
-    // See make_rope: of other models the files that we write say the opposite.
-    constexpr Key kTruncate{"rope_scaling.truncate|rope_parameters.truncate", ""};
-    constexpr Key kGgufTruncate{"", "rope.yarn_truncate"};
     const Checkpoint& checkpoint = load.checkpoint();
     const Rope rope = nn::make_rope(load, config, RopePairing::half);
-    if (checkpoint.boolean(kTruncate).value_or(true)) checkpoint.note(kGgufTruncate, true);
     const std::vector<int> windows =
         nn::layer_windows(checkpoint, config.layers, nn::read_window(checkpoint, kDefaultWindow),
                           [](int i) { return i % 2 == 0; });

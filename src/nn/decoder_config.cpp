@@ -170,7 +170,7 @@ DecoderConfig DecoderConfig::read(const Checkpoint& checkpoint, const DecoderDef
   config.max_context =
       count(checkpoint, kContext, kMaxExtent, fallback(checkpoint, defaults.max_context));
   config.rope_theta = positive(checkpoint, kRopeTheta, defaults.rope_theta);
-  config.yarn_truncate = defaults.yarn_truncate;
+  config.gguf_yarn_truncate = defaults.gguf_yarn_truncate;
   config.qkv_bias = config.output_bias = checkpoint.boolean(kAttentionBias).value_or(false);
   config.mlp_bias = checkpoint.boolean(kMlpBias).value_or(false);
   config.activation = read_activation(checkpoint, defaults.activation);

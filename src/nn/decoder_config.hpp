@@ -25,11 +25,11 @@ struct DecoderDefaults {
   int ffn_factor = 0;  // width of the MLP in units of hidden
   int vocab = 0;
   int max_context = 2048;
-  double rope_theta = 10000;  // of GGUF too
-  double rotated_part = 1;    // of each head
-  bool own_heads = false;     // the family reads what its heads are like; only their number is
-                              // read here
-  bool yarn_truncate = true;  // see YarnScaling
+  double rope_theta = 10000;       // of GGUF too
+  double rotated_part = 1;         // of each head
+  bool own_heads = false;          // the family reads what its heads are like; only their number is
+                                   // read here
+  bool gguf_yarn_truncate = true;  // see YarnScaling; what GGUF files mean that do not say it
 };
 
 struct DecoderConfig {
@@ -43,7 +43,7 @@ struct DecoderConfig {
   int vocab = 0;
   int max_context = 0;  // positions
   double rope_theta = 0;
-  bool yarn_truncate = true;  // where the file does not say it
+  bool gguf_yarn_truncate = true;  // where a GGUF file does not say it
   NormKind norm = NormKind::rms;
   float eps = 0;             // of the norms
   bool qkv_bias = false;     // q, k and v must have a bias; elsewhere they may

@@ -10,6 +10,7 @@
 #include "base/load_error.hpp"
 #include "checkpoint/describe.hpp"
 #include "nn/config_values.hpp"
+#include "nn/own_keys.hpp"
 
 namespace rbee::nn {
 namespace {
@@ -29,8 +30,7 @@ constexpr Key kBetaFast{"rope_scaling.beta_fast|rope_parameters.beta_fast",
                         "rope.scaling.yarn_beta_fast"};
 constexpr Key kBetaSlow{"rope_scaling.beta_slow|rope_parameters.beta_slow",
                         "rope.scaling.yarn_beta_slow"};
-constexpr Key kTruncate{"rope_scaling.truncate|rope_parameters.truncate", ""};
-constexpr Key kGgufTruncate{"", "rope.yarn_truncate"};  // a key of our own
+constexpr Key kTruncate{"rope_scaling.truncate|rope_parameters.truncate", "rope.yarn_truncate"};
 constexpr Key kAttentionFactor{"rope_scaling.attention_factor|rope_parameters.attention_factor",
                                ""};
 constexpr Key kMscale{"rope_scaling.mscale|rope_parameters.mscale", ""};
@@ -159,15 +159,12 @@ Weight checked(Loader& load, std::span<const float> inv_freq) {
 YarnScaling read_yarn(const Checkpoint& checkpoint, const DecoderConfig& config) {
   const int max_context = config.max_context;
   const int original = count(checkpoint, kOriginal, kMaxExtent, max_context);
-  const bool gguf = checkpoint.format() == Format::gguf;
-  const bool truncate =
-      checkpoint.boolean(gguf ? kGgufTruncate : kTruncate).value_or(config.yarn_truncate);
-  if (!truncate) checkpoint.note(kGgufTruncate, false);
   return {.factor = positive(checkpoint, kFactor, static_cast<double>(max_context) / original),
           .original = static_cast<double>(original),
           .beta_fast = positive(checkpoint, kBetaFast, 32.0),
           .beta_slow = positive(checkpoint, kBetaSlow, 1.0),
-          .truncate = truncate};
+          .truncate =
+              own_flag(checkpoint, kTruncate, {.config = true, .gguf = config.gguf_yarn_truncate})};
 }
 
 }  // namespace
