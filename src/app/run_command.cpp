@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -223,7 +224,8 @@ int converse(Chat& chat) {
     const std::unique_ptr<char, decltype(&std::free)> line(readline(">>> "), &std::free);
     if (line == nullptr) {
       if (!g_interrupted) break;
-      fmt::print("\n");  // at the prompt Ctrl-C drops what was typed
+      ::tcflush(STDIN_FILENO, TCIFLUSH);  // Ctrl-C drops all that was typed, read or not
+      fmt::print("\n");
       std::fflush(stdout);
       continue;
     }
