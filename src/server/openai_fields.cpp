@@ -15,7 +15,6 @@ namespace {
 constexpr std::size_t kMaxStops = 16;
 constexpr std::size_t kMaxStopBytes = 1024;
 constexpr std::size_t kMaxBiases = 1024;
-constexpr std::int64_t kMaxInt = std::numeric_limits<int>::max();
 
 std::vector<std::string> read_stop(const Json* stop) {
   std::vector<std::string> result;

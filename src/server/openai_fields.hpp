@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <exception>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,6 +12,8 @@
 #include "server/openai_request.hpp"
 
 namespace rbee {
+
+inline constexpr std::int64_t kMaxInt = std::numeric_limits<int>::max();  // of a member read as int
 
 // Caught where parsing begins.
 class OpenAiRefusal : public std::exception {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -16,7 +15,6 @@ namespace {
 
 constexpr int kMaxTopLogprobs = 20;
 constexpr int kDefaultCompletionTokens = 16;
-constexpr std::int64_t kMaxInt = std::numeric_limits<int>::max();
 
 Json parse_object(std::string_view body) {
   Json json;
