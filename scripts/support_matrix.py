@@ -36,7 +36,10 @@ A tick says that all tests of that column passed:
   them cut, as alone, bit for bit.
 - **reset**: nothing of one sequence is left in the cache for the next, bit for bit.
 - **EOS**: the answer ends before an end token.
-- **Q4, Q5, Q8**: a file of that quantisation is part of the tests of this fixture. A dash: none is yet.
+- **Q4, Q5, Q8**: the matrices of the safetensors are quantised while they are loaded (`--quantize`, Q4_0 and Q4_K_M, Q5_0 and
+  Q5_K_M, Q8_0); `ref` then computes what the type leaves of the model, and `cpu`, with every instruction set, what `ref` does.
+  Quantised files of a fixture are within the tolerance of their own goldens. A dash: blocks of 32 weights fill no row of
+  this fixture; another of the same model has such rows.
 """
 
 
@@ -88,6 +91,18 @@ def quantised_rows(folder, tests):
                f"{divergence(last_logits('golden.json'), last_logits(golden.name)):.1e}"]
 
 
+ON_LOAD = ["q4_0", "q5_0", "q8_0", "q4_k_m", "q5_k_m", "q6_k"]
+
+
+def on_load_row(folder, tests):
+    """The divergence that each mixture costs, given on load, and the largest one of cpu from ref with these weights."""
+    cases = {case["parameter"].partition("__")[2]: case for case in tests["QuantisedOnLoad"]}
+    if any("unchanged" in case for case in cases.values()):
+        return None
+    return [folder, *(f"{float(cases[mixture]['kl']):.1e}" for mixture in ON_LOAD),
+            f"{max(float(case['divergence']) for case in cases.values()):.1e}"]
+
+
 def measure(folder):
     """(state bytes per token, state bytes per sequence, tokens/s, peak MiB) of the small model, as a smoke figure."""
     model = str(FIXTURES / folder)
@@ -108,7 +123,9 @@ def check_row(model, folder, tests):
                verdict(tests["GreedyTokens"]), verdict(serving + tests["OthersAndPreemptionChangeNoBit"]),
                verdict(tests["FormerOwnersOfAPageDoNotMatter"] + serving), verdict(tests["EndsBeforeAnEndToken"])]
     for bits in "458":
-        columns.append(verdict([case for case in prompts if case["parameter"].startswith(f"{folder}_Q{bits}")]))
+        columns.append(verdict([case for case in prompts if case["parameter"].startswith(f"{folder}_Q{bits}")] +
+                               [case for case in tests["QuantisedOnLoad"]
+                                if f"__q{bits}" in case["parameter"] and "unchanged" not in case]))
     return [model, folder, *columns]
 
 
@@ -148,7 +165,14 @@ def render(reports, measured):
         "`ref` computes in float32, `cpu` rounds activations to 8 bits. KL: how far the distribution that `cpu` computes after\n"
         "the prompt is from the golden's, and how far the golden's is from that of the weights before quantisation.\n",
         table(["fixture", "type", "ref", "cpu", "KL of cpu", "KL of the type"],
-              [row for _, folder in pairs for row in quantised_rows(folder, reports[folder])])])
+              [row for _, folder in pairs for row in quantised_rows(folder, reports[folder])]),
+        "## Quantised on load\n",
+        "KL of `ref` with the matrices in that type from `ref` with those of the file, the median over the prompt's positions\n"
+        "(with experts, of which rounding may choose others, the lower quartile), and the largest such KL of `cpu` from `ref`,\n"
+        "both with the same quantised matrices. Most of these models have rows of 64, which the blocks of K types do not fill:\n"
+        "they get types with blocks of 32 in their place.\n",
+        table(["fixture", *ON_LOAD, "of cpu"],
+              filter(None, (on_load_row(folder, reports[folder]) for _, folder in pairs)))])
 
 
 def comparable(text):

@@ -1,5 +1,5 @@
-"""Writes tests/data/fixtures/phimoe and phimoe_short: a tiny random Phi-3.5-MoE in both formats, and what transformers computes for a
-prompt beyond the original context and for one within it.
+"""Writes tests/data/fixtures/phimoe, phimoe_short and phimoe_k32: a tiny random Phi-3.5-MoE in both formats, and what transformers
+computes for a prompt beyond the original context, for one within it, and for one with rows that blocks of 32 weights fill.
 
     python3 phimoe.py ../../tests/data/fixtures
 
@@ -18,7 +18,7 @@ import transformers
 
 import common
 
-HEAD_DIM, ORIGINAL = 10, 32
+ORIGINAL = 32
 BASE = {"architectures": ["PhiMoEForCausalLM"], "model_type": "phimoe", "hidden_size": 50, "intermediate_size": 36, "num_hidden_layers": 2,
         "num_attention_heads": 5, "num_key_value_heads": 1, "num_local_experts": 5, "num_experts_per_tok": 2, "vocab_size": 288,
         "max_position_embeddings": 256, "original_max_position_embeddings": ORIGINAL, "hidden_act": "silu", "rms_norm_eps": 1e-5,
@@ -28,8 +28,11 @@ BASE = {"architectures": ["PhiMoEForCausalLM"], "model_type": "phimoe", "hidden_
         "rope_scaling": {"type": "longrope", "short_factor": [1.0, 1.02, 1.1, 1.3, 1.7],
                          "long_factor": [1.1, 1.4, 2.6, 4.1, 9.0], "short_mscale": 1.243163121016122,
                          "long_mscale": 1.243163121016122, "original_max_position_embeddings": ORIGINAL}}
-# Fixture: prompt, window, seed.
-FIXTURES = {"phimoe": (40, 29, 20251130), "phimoe_short": (13, None, 20251127)}
+WIDE = {"hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 4,
+        "rope_scaling": {**BASE["rope_scaling"], "short_factor": [1.0, 1.01, 1.02, 1.05, 1.1, 1.2, 1.3, 1.7],
+                         "long_factor": [1.1, 1.2, 1.4, 1.9, 2.6, 3.3, 4.1, 9.0]}}
+# Fixture: prompt, window, seed, changes.
+FIXTURES = {"phimoe": (40, 29, 20251130, {}), "phimoe_short": (13, None, 20251127, {}), "phimoe_k32": (40, 29, 20251207, WIDE)}
 
 
 def empty(config):
@@ -49,6 +52,7 @@ def random_weights(config, seed):
     turn rounding into other experts too often."""
     generator = torch.Generator().manual_seed(seed)
     hidden, ffn, vocab = config["hidden_size"], config["intermediate_size"], config["vocab_size"]
+    head_dim = hidden // config["num_attention_heads"]
     weights = {}
 
     def add(name, *shape, scale=None, offset=0.0):
@@ -69,8 +73,8 @@ def random_weights(config, seed):
         layer = f"model.layers.{i}"
         norm(f"{layer}.input_layernorm")
         for part, heads in (("q", config["num_attention_heads"]), ("k", config["num_key_value_heads"]), ("v", config["num_key_value_heads"])):
-            linear(f"{layer}.self_attn.{part}_proj", heads * HEAD_DIM, hidden)
-        linear(f"{layer}.self_attn.o_proj", hidden, config["num_attention_heads"] * HEAD_DIM)
+            linear(f"{layer}.self_attn.{part}_proj", heads * head_dim, hidden)
+        linear(f"{layer}.self_attn.o_proj", hidden, hidden)
         norm(f"{layer}.post_attention_layernorm")
         linear(f"{layer}.block_sparse_moe.gate", config["num_local_experts"], hidden, bias=False)
         for x in range(config["num_local_experts"]):
@@ -119,8 +123,8 @@ def write_gguf(path, config, weights, fixtures):
 
 def main():
     fixtures = pathlib.Path(sys.argv[1])
-    for name, (length, window, seed) in FIXTURES.items():
-        config = {**BASE, "sliding_window": window}
+    for name, (length, window, seed, changes) in FIXTURES.items():
+        config = {**BASE, **changes, "sliding_window": window}
         weights = random_weights(config, seed)
         loaded = as_transformers(weights, config)
 
