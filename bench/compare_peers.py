@@ -127,8 +127,12 @@ def measure_worker(options, case):
         common += ["--cpu-isa", options.cpu_isa]
     if case["start"]:
         begin = time.perf_counter()
-        output_of([options.binary, "eval", *common, "--tokens", "1", "--last"])
-        return {"start": time.perf_counter() - begin}
+        with subprocess.Popen([options.binary, "eval", *common, "--tokens", "1", "--last"], stdout=subprocess.PIPE) as worker:
+            json.loads(worker.stdout.readline())
+            seconds = time.perf_counter() - begin  # giving the memory back is not counted, here and for the peer
+        if worker.returncode != 0:
+            raise subprocess.CalledProcessError(worker.returncode, worker.args)
+        return {"start": seconds}
     report = output_of([options.binary, "bench", *common, "-p", str(case["prompt"]), "-n", str(case["generate"]), "--depth",
                         str(case["depth"]), "--batch", str(case["batch"]), "--repetitions", "1", "--json"])
     return {"prefill": report["prefill"]["median"], "decode": report["decode"]["median"],

@@ -44,7 +44,13 @@ struct TensorInfo {
   // Where the files hold it in another layout than that of type: makes it (see TensorData).
   std::shared_ptr<const EncodedMatrix> encoded{};
   std::size_t encoded_bytes = 0;  // that the files spend on it then
+  // The values are these times what bytes hold: one for all, or one for each matrix of a stack.
+  // None: 1. NVFP4's blocks have scales of 8 bits that reach far with one more.
+  std::vector<float> scales{};
 
+  float scale(std::size_t matrix) const noexcept {
+    return scales.empty() ? 1 : scales[scales.size() == 1 ? 0 : matrix];
+  }
   std::size_t file_bytes() const noexcept { return encoded ? encoded_bytes : bytes.size(); }
 };
 

@@ -1,6 +1,12 @@
 #include "checkpoint/gguf_checkpoint.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <cstring>
+#include <map>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include "base/load_error.hpp"
@@ -66,6 +72,44 @@ std::filesystem::path part_path(const std::filesystem::path& first, std::int64_t
          (name.substr(0, name.size() - suffix.size()) + part_suffix(part, count));
 }
 
+constexpr std::string_view kScale = ".scale";
+
+// The values of "NAME.scale", checked against the matrices of "NAME.weight".
+std::vector<float> read_scales(const TensorInfo& scales, const TensorInfo& weight) {
+  const std::int64_t count = element_count(scales.shape);
+  const bool fits = count == 1 || (weight.shape.size() == 3 && count == weight.shape[0]);
+  if (scales.type != DType::f32 || !fits) {
+    throw LoadError(scales.file, "tensor " + in_quotes(scales.name),
+                    "F32, one value or one for each matrix of " + in_quotes(weight.name),
+                    std::string(info(scales.type).name) + ", shape " + shape_text(scales.shape));
+  }
+  std::vector<float> values(static_cast<std::size_t>(count));
+  std::memcpy(values.data(), scales.bytes.data(), scales.bytes.size());
+  if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); })) {
+    throw LoadError(scales.file, "tensor " + in_quotes(scales.name), "finite values",
+                    "infinity or NaN");
+  }
+  return values;
+}
+
+// Moves the scales of quantised matrices, which files hold as tensors of their own, to these.
+void attach_scales(std::vector<TensorInfo>& tensors) {
+  std::map<std::string_view, TensorInfo*> weights;
+  for (TensorInfo& tensor : tensors) {
+    if (info(tensor.type).quantised) weights.emplace(tensor.name, &tensor);
+  }
+  std::set<std::string> attached;
+  for (const TensorInfo& tensor : tensors) {
+    if (!tensor.name.ends_with(kScale)) continue;
+    const std::string base = tensor.name.substr(0, tensor.name.size() - kScale.size());
+    const auto weight = weights.find(base + ".weight");
+    if (weight == weights.end()) continue;
+    weight->second->scales = read_scales(tensor, *weight->second);
+    attached.insert(tensor.name);
+  }
+  std::erase_if(tensors, [&](const TensorInfo& tensor) { return attached.contains(tensor.name); });
+}
+
 struct Tensors {
   std::vector<TensorInfo> known;
   std::vector<OpaqueTensor> opaque;
@@ -111,6 +155,7 @@ GgufCheckpoint::GgufCheckpoint(std::filesystem::path path)
   if (parts > 1) {
     expect(metadata_, "split.tensors.count", static_cast<std::int64_t>(tensors.size()));
   }
+  attach_scales(tensors.known);
   table_ = TensorTable(std::move(tensors.known), std::move(tensors.opaque));
 }
 

@@ -181,6 +181,33 @@ TEST(GgufCheckpoint, GivesTensorsInTorchOrderSortedByName) {
   EXPECT_EQ(checkpoint->find("absent"), nullptr);
 }
 
+TEST(GgufCheckpoint, GivesQuantisedMatricesTheScalesBesideThem) {
+  const std::vector<float> each{0.5F, 2, 3}, one{0.25F};
+  const auto image = [&](std::vector<float> scales) {
+    GgufImage out;
+    out.set("general.architecture", "test");
+    const auto count = static_cast<std::int64_t>(scales.size());
+    out.add_tensor("stack.scale", {count}, scales);
+    out.add_tensor("stack.weight", DType::nvfp4, {3, 2, 64}, std::string(6 * 36, 'x'));
+    out.add_tensor("a.weight", DType::nvfp4, {2, 64}, std::string(2 * 36, 'x'));
+    out.add_tensor("a.scale", {1}, one);
+    out.add_tensor("plain.weight", {1}, one).add_tensor("plain.scale", {1}, one);
+    return out;
+  };
+  const auto checkpoint = open(image(each));
+  EXPECT_EQ(checkpoint->tensors().size(), 4u);
+  EXPECT_EQ(checkpoint->find("a.scale"), nullptr);
+  EXPECT_NE(checkpoint->find("plain.scale"), nullptr);
+  EXPECT_EQ(checkpoint->find("stack.weight")->scales, each);
+  EXPECT_EQ(checkpoint->find("stack.weight")->scale(2), 3);
+  EXPECT_EQ(checkpoint->find("a.weight")->scale(7), 0.25F);
+  EXPECT_EQ(checkpoint->find("plain.weight")->scale(0), 1);
+
+  EXPECT_NO_THROW(open(image(one)));  // one for all
+  EXPECT_THROW(open(image({1, 2})), LoadError);
+  EXPECT_THROW(open(image({1, std::numeric_limits<float>::infinity(), 1})), LoadError);
+}
+
 TEST(GgufCheckpoint, OpensVocabularyOnlyFilesOfEitherVersion) {
   GgufImage image = with_all_types();
   for (const std::uint32_t version : {2u, 3u}) {

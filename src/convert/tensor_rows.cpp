@@ -18,14 +18,16 @@ class File {
  public:
   explicit File(const TensorInfo& tensor)
       : tensor_(&tensor),
-        row_bytes_(rbee::row_bytes(tensor.type, static_cast<std::size_t>(tensor.shape.back()))) {}
+        row_bytes_(rbee::row_bytes(type(), static_cast<std::size_t>(tensor.shape.back()))) {}
 
-  DType type() const { return tensor_->type; }
+  // Scales of their own become part of the values.
+  DType type() const { return tensor_->scales.empty() ? tensor_->type : DType::f32; }
   std::int64_t cols() const { return tensor_->shape.back(); }
   std::size_t row_bytes() const { return row_bytes_; }
 
   void read(std::int64_t begin, std::int64_t n, std::span<std::byte> out) const {
     if (tensor_->encoded) return tensor_->encoded->rows(begin, n, out);
+    if (!tensor_->scales.empty()) return read_scaled(begin, n, out);
     std::ranges::copy(
         tensor_->bytes.subspan(static_cast<std::size_t>(begin) * row_bytes_, out.size()),
         out.begin());
@@ -33,6 +35,20 @@ class File {
   void release() const { MappedFile::release(tensor_->bytes); }
 
  private:
+  void read_scaled(std::int64_t begin, std::int64_t n, std::span<std::byte> out) const {
+    const auto cols = static_cast<std::size_t>(tensor_->shape.back());
+    const std::size_t from = rbee::row_bytes(tensor_->type, cols);
+    const std::int64_t matrix_rows = tensor_->shape[tensor_->shape.size() - 2];
+    std::vector<float> values(cols);
+    for (std::int64_t r = 0; r < n; ++r) {
+      const auto row = static_cast<std::size_t>(begin + r);
+      dequantize_row(tensor_->type, tensor_->bytes.subspan(row * from, from), values);
+      const float scale = tensor_->scale(static_cast<std::size_t>((begin + r) / matrix_rows));
+      for (float& value : values) value *= scale;
+      std::memcpy(&out[static_cast<std::size_t>(r) * row_bytes_], values.data(), row_bytes_);
+    }
+  }
+
   const TensorInfo* tensor_;
   std::size_t row_bytes_;
 };

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/load_error.hpp"
+#include "checkpoint/describe.hpp"
 
 namespace rbee {
 namespace {
@@ -28,7 +29,13 @@ Mixture wanted_type(const SourcePlan& plan, const std::string& type) {
   throw LoadError("--type", "name", "one of " + mixture_names(), type);
 }
 
-TypePlan kept_types(const SourcePlan& plan) {
+TypePlan kept_types(const SourcePlan& plan, const Checkpoint& source) {
+  for (const TensorInfo& tensor : source.tensors()) {
+    if (tensor.scales.empty()) continue;
+    throw LoadError("--type", "name", "one of " + mixture_names(),
+                    "none, and " + in_quotes(tensor.name) +
+                        " with a scale of its own cannot be copied as it is");
+  }
   TypePlan out;
   out.name = "as the source";
   for (const PlannedTensor& tensor : plan.tensors) out.types.push_back(tensor.rows->type());
@@ -42,7 +49,7 @@ bool is_decay(const std::string& name) { return name.find(".time_mix_decay.") !=
 
 TypePlan plan_types(const SourcePlan& plan, const Checkpoint& source, const std::string& type,
                     bool importance) {
-  if (type.empty() && source.format() == Format::gguf) return kept_types(plan);
+  if (type.empty() && source.format() == Format::gguf) return kept_types(plan, source);
   const Mixture mixture = wanted_type(plan, type);
   MixtureModel model = MixtureModel::read(source);
   model.architecture = plan.architecture;

@@ -31,6 +31,7 @@ struct Weight {
   DType type = DType::f32;          // the type the values are stored in
   int rows = 0;
   int cols = 0;
+  float scale = 1;  // the values are these times what data holds
 
   explicit operator bool() const noexcept { return data != nullptr; }
 };
@@ -49,6 +50,7 @@ struct HostMatrix {
   int rows = 0;
   int cols = 0;
   std::string_view name;  // for error messages
+  float scale = 1;        // the values are these times what bytes hold
 };
 
 }  // namespace rbee

@@ -185,6 +185,7 @@ void Loader::missing(const Name& name, int layer, const std::string& expected) c
 Weight Loader::pack(const HostMatrix& matrix, const TensorRequest& request, int index) {
   std::vector<std::vector<std::byte>> memory(observers_.size());
   HostMatrix result = matrix;
+  result.scale = request.tensor.scale(static_cast<std::size_t>(std::max(index, 0)));
   for (std::size_t i = 0; i < observers_.size(); ++i) {
     result = observers_[i]->replacement(result, request, index, memory[i]);
   }

@@ -32,6 +32,7 @@ HostMatrix QuantizeOnLoad::replacement(const HostMatrix& matrix, const TensorReq
   if (matrix.bytes.empty()) return result;
   memory = requantize(matrix, type, columns, threads_);
   result.bytes = memory;
+  result.scale = 1;
   return result;
 }
 

@@ -82,7 +82,12 @@ std::span<const std::byte> stored_bytes(const HostMatrix& matrix, const Stored& 
 
 std::vector<float> decode(const TensorInfo& info) {
   std::vector<float> values(static_cast<std::size_t>(element_count(info.shape)));
-  if (!values.empty()) dequantize_row(info.type, TensorData(info).bytes(), values);
+  if (values.empty()) return values;
+  dequantize_row(info.type, TensorData(info).bytes(), values);
+  if (!info.scales.empty()) {
+    const std::size_t each = values.size() / info.scales.size();
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] *= info.scale(i / each);
+  }
   return values;
 }
 

@@ -17,6 +17,9 @@ void requantize_rows(const HostMatrix& rows, DType type, std::span<const float> 
   const auto cols = static_cast<std::size_t>(rows.cols);
   values.resize(static_cast<std::size_t>(rows.rows) * cols);
   dequantize_row(rows.type, rows.bytes, values);
+  if (rows.scale != 1) {
+    for (float& value : values) value *= rows.scale;
+  }
   if (info(type).quantised &&
       !std::ranges::all_of(values, [](float value) { return std::isfinite(value); })) {
     throw LoadError("tensor " + in_quotes(rows.name), "values",

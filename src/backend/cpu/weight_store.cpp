@@ -54,7 +54,8 @@ constexpr std::byte kNoWeight{};
 
 PanelMatrix panel_matrix(const Weight& weight) noexcept {
   const PanelType type = panel_type(weight.type);
-  return {weight.data, type, weight.rows, weight.cols, panel_bytes(type, weight.cols)};
+  return {weight.data, type, weight.rows, weight.cols, panel_bytes(type, weight.cols),
+          weight.scale};
 }
 
 std::size_t packed_matrix_bytes(DType type, int rows, int cols) noexcept {
@@ -86,7 +87,7 @@ Weight WeightStore::pack(const HostMatrix& matrix, ThreadPool& pool) {
                   std::min(begin + kPanelsAtOnce, panels), data);
     }
   });
-  return {data, matrix.type, matrix.rows, matrix.cols};
+  return {data, matrix.type, matrix.rows, matrix.cols, matrix.scale};
 }
 
 Weight WeightStore::pack_vector(std::span<const float> values) {

@@ -88,7 +88,9 @@ Weight RefBackend::pack(const HostMatrix& matrix) {
   }
   weight_bytes_ += bytes;
   if (dry_run_) return {&kNoWeight, matrix.type, matrix.rows, matrix.cols};
-  return keep(matrix.bytes, matrix.type, matrix.rows, matrix.cols);
+  Weight weight = keep(matrix.bytes, matrix.type, matrix.rows, matrix.cols);
+  weight.scale = matrix.scale;
+  return weight;
 }
 
 Weight RefBackend::pack_vector(std::span<const float> values) {

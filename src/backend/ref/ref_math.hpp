@@ -24,6 +24,9 @@ inline std::span<const float> vector_values(const Weight& vector) {
 inline void decode_row(const Weight& weight, int row, std::span<float> out) {
   const std::size_t bytes = row_bytes(weight.type, out.size());
   dequantize_row(weight.type, {weight.data + static_cast<std::size_t>(row) * bytes, bytes}, out);
+  if (weight.scale != 1) {
+    for (float& value : out) value *= weight.scale;
+  }
 }
 
 // Summed in double, in an order that depends on the length only.

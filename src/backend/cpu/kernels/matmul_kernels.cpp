@@ -113,6 +113,7 @@ void matmul(const PanelMatrix& weight, int panel_begin, int panel_end, const std
                   .out = out + row,
                   .out_stride = out_stride,
                   .bias = bias != nullptr ? bias + row : nullptr,
+                  .scale = weight.scale,
                   .rows = rows,
                   .accumulate = accumulate};
     for (int t = 0; t < n_tokens; t += kTileTokens) {

@@ -178,16 +178,17 @@ TEST_P(Matmul, ConvertsRangesOfTokensLikeAllOfThem) {
   EXPECT_EQ(kernels().act_bytes(kind(), 0, cols), 0U);
 }
 
-TEST_P(Matmul, AddsTheBiasAccumulatesAndWritesValidRowsOnly) {
+TEST_P(Matmul, ScalesAddsTheBiasAccumulatesAndWritesValidRowsOnly) {
   std::mt19937 rng(6);
   for (const int rows : {1, 3, 15, 16, 17, 30, 69}) {
     const int cols = 256;
     const int tokens = 11;
     const int stride = rows + 5;
-    const RandomMatrix m = testing::random_matrix(type(), rows, cols, rng);
+    RandomMatrix m = testing::random_matrix(type(), rows, cols, rng);
     const std::vector<float> x = testing::random_activations(tokens, cols, rng);
     const std::vector<float> bias = testing::random_activations(1, rows, rng);
     const std::vector<float> plain = product(kernels(), m.panels, x, tokens);
+    m.panels.scale = 0.7F;
     const Buffer act = testing::convert_all(kernels(), kind(), x, tokens, cols);
     for (const bool accumulate : {false, true}) {
       for (const bool with_bias : {false, true}) {
@@ -198,7 +199,7 @@ TEST_P(Matmul, AddsTheBiasAccumulatesAndWritesValidRowsOnly) {
           for (int r = 0; r < stride; ++r) {
             float expected = 0.5F;
             if (r < rows) {
-              expected = plain[index(t * rows + r)];
+              expected = plain[index(t * rows + r)] * 0.7F;
               if (with_bias) expected += bias[static_cast<std::size_t>(r)];
               if (accumulate) expected = 0.5F + expected;
             }

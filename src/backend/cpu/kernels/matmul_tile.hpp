@@ -18,6 +18,7 @@ struct TileArgs {
   float* out;             // at the first row of the first panel and the first token
   std::ptrdiff_t out_stride;
   const float* bias;  // at the first row, or null
+  float scale;        // of the products
   int rows;           // valid rows from the first row on
   bool accumulate;
 };
@@ -59,7 +60,8 @@ struct ActBlock {
   RBEE_MEMBER const std::byte* q_high() const { return p + 36 * T; }  // from k = 16
 };
 
-// Adds the bias and stores the sums of kLanes rows, of which `rows` (maybe <= 0) are valid.
+// Scales the sums of kLanes rows, of which `rows` (maybe <= 0) are valid, adds the bias and stores
+// them.
 template <int T>
 RBEE_INLINE void store_rows(const Floats (&sums)[T], const TileArgs& args, int first_row) {
   const int left = args.rows - first_row;
@@ -68,7 +70,8 @@ RBEE_INLINE void store_rows(const Floats (&sums)[T], const TileArgs& args, int f
   const Floats bias = args.bias != nullptr ? load_some(args.bias + first_row, n) : zero_floats();
   each_token<T>([&](auto t) RBEE_LAMBDA {
     float* out = args.out + t * args.out_stride + first_row;
-    Floats v = args.bias != nullptr ? add(sums[t], bias) : sums[t];
+    Floats v = mul(sums[t], broadcast(&args.scale));
+    if (args.bias != nullptr) v = add(v, bias);
     if (args.accumulate) v = add(load_some(out, n), v);
     store_some(out, n, v);
   });

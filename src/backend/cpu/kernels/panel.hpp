@@ -107,6 +107,7 @@ struct PanelMatrix {
   int rows;  // >= 1
   int cols;  // >= 1; a multiple of the k of a block
   std::size_t panel_bytes;
+  float scale = 1;  // the values are these times what data holds
 };
 
 }  // namespace rbee::cpu

@@ -344,6 +344,9 @@ void unpack_row(const PanelMatrix& matrix, int row, float* out) noexcept {
   if (matrix.cols % layout.values != 0) {  // bf16 only
     out[matrix.cols - 1] = bfloat_at(src, row % kPanelRows, 0);
   }
+  if (matrix.scale != 1) {
+    for (int c = 0; c < matrix.cols; ++c) out[c] *= matrix.scale;
+  }
 }
 
 }  // namespace rbee::cpu
