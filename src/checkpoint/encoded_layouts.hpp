@@ -108,6 +108,46 @@ class Mxfp4Matrix final : public EncodedMatrix {
   std::size_t groups_;
 };
 
+// NVFP4: codes [rows, cols / 2] of neighbouring elements, the lower nibble first, and a scale E4M3
+// of each 16 of them. GGUF's block of 64 has element j of 16 beside element j + 8. The scale of the
+// whole matrix is that of the tensor.
+class Nvfp4Matrix final : public EncodedMatrix {
+ public:
+  Nvfp4Matrix(const StoredTensor& codes, const StoredTensor& scales, std::size_t cols)
+      : name_(codes), codes_(codes.bytes), scales_(scales.bytes), blocks_(cols / 64) {}
+
+  void rows(std::int64_t begin, std::int64_t n, std::span<std::byte> out) const override {
+    const std::size_t first = static_cast<std::size_t>(begin) * blocks_;
+    const std::size_t count = static_cast<std::size_t>(n) * blocks_;
+    for (std::size_t b = 0; b < count; ++b) {
+      const BlockNvfp4 block = packed(first + b);
+      std::memcpy(out.data() + b * sizeof block, &block, sizeof block);
+    }
+  }
+
+ private:
+  BlockNvfp4 packed(std::size_t b) const {
+    BlockNvfp4 block{};
+    for (std::size_t s = 0; s < 4; ++s) {
+      block.d[s] = static_cast<std::uint8_t>(scales_[4 * b + s]);
+      if (block.d[s] >= 0x7F) name_.bad("scales above zero", "one below, or NaN");
+      const auto codes = codes_.subspan(32 * b + 8 * s, 8);
+      const auto code = [&](std::size_t element) {
+        const auto pair = static_cast<unsigned>(codes[element / 2]);
+        return element % 2 == 0 ? pair & 15U : pair >> 4U;
+      };
+      for (std::size_t j = 0; j < 8; ++j) {
+        block.qs[8 * s + j] = static_cast<std::uint8_t>(code(j) | code(j + 8) << 4U);
+      }
+    }
+    return block;
+  }
+
+  StoredName name_;
+  std::span<const std::byte> codes_, scales_;
+  std::size_t blocks_;  // of a row
+};
+
 // Field number i of a word of fields of so many bits, the lowest first.
 inline int field(int bits, std::uint32_t word, std::size_t i) noexcept {
   return static_cast<int>(word >> (static_cast<std::size_t>(bits) * i) & ((1U << bits) - 1));

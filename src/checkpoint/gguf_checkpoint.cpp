@@ -96,7 +96,9 @@ std::vector<float> read_scales(const TensorInfo& scales, const TensorInfo& weigh
 void attach_scales(std::vector<TensorInfo>& tensors) {
   std::map<std::string_view, TensorInfo*> weights;
   for (TensorInfo& tensor : tensors) {
-    if (info(tensor.type).quantised) weights.emplace(tensor.name, &tensor);
+    if (info(tensor.type).quantised && tensor.shape.size() >= 2) {
+      weights.emplace(tensor.name, &tensor);
+    }
   }
   std::set<std::string> attached;
   for (const TensorInfo& tensor : tensors) {
@@ -104,8 +106,10 @@ void attach_scales(std::vector<TensorInfo>& tensors) {
     const std::string base = tensor.name.substr(0, tensor.name.size() - kScale.size());
     const auto weight = weights.find(base + ".weight");
     if (weight == weights.end()) continue;
+    if (!attached.insert(tensor.name).second) {
+      throw LoadError(tensor.file, "tensor " + in_quotes(tensor.name), "one of that name", "two");
+    }
     weight->second->scales = read_scales(tensor, *weight->second);
-    attached.insert(tensor.name);
   }
   std::erase_if(tensors, [&](const TensorInfo& tensor) { return attached.contains(tensor.name); });
 }

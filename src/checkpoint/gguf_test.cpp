@@ -204,6 +204,9 @@ TEST(GgufCheckpoint, GivesQuantisedMatricesTheScalesBesideThem) {
   EXPECT_EQ(checkpoint->find("plain.weight")->scale(0), 1);
 
   EXPECT_NO_THROW(open(image(one)));  // one for all
+  GgufImage twice = image(one);
+  twice.add_tensor("a.scale", {1}, one);
+  EXPECT_THROW(open(twice), LoadError);
   EXPECT_THROW(open(image({1, 2})), LoadError);
   EXPECT_THROW(open(image({1, std::numeric_limits<float>::infinity(), 1})), LoadError);
 }

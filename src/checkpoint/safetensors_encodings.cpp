@@ -85,7 +85,12 @@ class Decoder {
   std::vector<TensorInfo> run(const std::vector<StoredTensor>& stored) {
     for (const StoredTensor& tensor : stored) {
       const std::string_view name = tensor.name;
-      if (name.ends_with(".weight_packed")) {
+      if (name.ends_with(".weight_packed") && tensor.dtype == "U8") {
+        const std::string weight(without(name, "_packed"));
+        nvfp4(tensor, weight, weight + "_global_scale", /*divides=*/true);
+      } else if (tensor.dtype == "U8" && find(tensor.name + "_scale_2") != nullptr) {
+        nvfp4(tensor, tensor.name, tensor.name + "_scale_2", /*divides=*/false);
+      } else if (name.ends_with(".weight_packed")) {
         packed(tensor, std::string(without(name, "_packed")));
       } else if (name.ends_with(".qweight")) {
         const std::string module(without(name, ".qweight"));
@@ -218,6 +223,27 @@ class Decoder {
     shape.back() *= 32;  // no more than twice the bytes of the tensor
     add(tensor, tensor.name, DType::mxfp4, shape,
         std::make_shared<Mxfp4Matrix>(tensor.bytes, scales.bytes, size(groups)));
+  }
+
+  // Of compressed-tensors, whose scale of the whole matrix divides, and of ModelOpt.
+  void nvfp4(const StoredTensor& codes, const std::string& name, const std::string& whole,
+             bool divides) {
+    const StoredTensor& scales = member(codes, name + "_scale");
+    const StoredTensor& whole_scale = member(codes, whole);
+    const std::string module(name.ends_with(".weight") ? without(name, ".weight") : name);
+    for (const char* end : {".input_scale", ".input_global_scale"}) maybe(module + end);
+    expect_matrix(codes);
+    const std::int64_t rows = codes.shape[0], cols = 2 * codes.shape[1];
+    if (cols % 64 != 0) bad(codes, "rows of whole 64 codes", "shape " + shape_text(codes.shape));
+    expect_dtype(scales, "F8_E4M3");
+    expect_shape(scales, {rows, cols / 16});
+    std::vector<float> scale = values_of(whole_scale);
+    if (scale.size() != 1) bad(whole_scale, "one number", std::to_string(scale.size()));
+    if (divides) scale[0] = 1 / scale[0];
+    if (!std::isfinite(scale[0])) bad(whole_scale, "a number to divide by", "one near zero");
+    add(codes, name, DType::nvfp4, {rows, cols},
+        std::make_shared<Nvfp4Matrix>(codes, scales, size(cols)));
+    out_.back().scales = std::move(scale);
   }
 
   std::pair<std::int64_t, std::int64_t> block_size(const StoredTensor& tensor) const {
@@ -459,8 +485,8 @@ class Decoder {
 
 void check_quantisation(const std::string& file, const Json* quantisation) {
   if (quantisation == nullptr) return;
-  constexpr std::array<std::string_view, 6> kKnown{"fp8",  "mxfp4", "compressed-tensors",
-                                                   "gptq", "awq",   "bitsandbytes"};
+  constexpr std::array<std::string_view, 7> kKnown{
+      "fp8", "mxfp4", "compressed-tensors", "gptq", "awq", "bitsandbytes", "modelopt"};
   const auto method = quantisation->find("quant_method");
   if (method == quantisation->end() || !method->is_string()) return;
   const auto name = method->get<std::string>();

@@ -418,6 +418,67 @@ TEST(Mxfp4, ErrorsNameTheTensor) {
   EXPECT_THAT(error({2, 32}, {2, 2}), HasSubstr("blocks of 16"));
 }
 
+// Rows of two blocks of 64 codes, 0 to 15 over and over, with scales of 1 to 8.
+Store nvfp4(bool modelopt, float whole) {
+  Store store;
+  std::vector<std::uint8_t> codes, scales;
+  for (int byte = 0; byte < 3 * 64; ++byte) {
+    const int low = 2 * byte % 16;
+    codes.push_back(static_cast<std::uint8_t>(low | (low + 1) << 4));
+  }
+  for (int i = 0; i < 3 * 8; ++i) scales.push_back(static_cast<std::uint8_t>(0x38 + 4 * (i % 7)));
+  const std::string name = "m.weight";
+  store.add(modelopt ? name : name + "_packed", "U8", std::nullopt, {3, 64}, codes);
+  store.add(name + "_scale", "F8_E4M3", std::nullopt, {3, 8}, scales);
+  store.floats(name + (modelopt ? "_scale_2" : "_global_scale"),
+               modelopt ? std::vector<std::int64_t>{} : std::vector<std::int64_t>{1}, {whole});
+  store.floats(modelopt ? "m.input_scale" : "m.input_global_scale", {1}, {3});
+  return store;
+}
+
+TEST(Nvfp4, OfBothMakers) {
+  constexpr float kTable[] = {0, 0.5F, 1, 1.5F, 2, 3, 4, 6};
+  for (const bool modelopt : {true, false}) {
+    Store store = nvfp4(modelopt, modelopt ? 0.25F : 4);
+    const TensorInfo info =
+        decode_one(store, {{"quant_method", modelopt ? "modelopt" : "compressed-tensors"}});
+    EXPECT_EQ(info.name, "m.weight");
+    EXPECT_EQ(info.type, DType::nvfp4);
+    EXPECT_EQ(info.shape, (std::vector<std::int64_t>{3, 128}));
+    EXPECT_EQ(info.scales, Values{0.25F});
+    const Values found = decoded(info);
+    for (int i = 0; i < 3 * 128; ++i) {
+      const float scale = e4m3_to_float(static_cast<std::uint8_t>(0x38 + 4 * (i / 16 % 7)));
+      const float value = kTable[i % 8] * (i % 16 < 8 ? scale : -scale);
+      EXPECT_EQ(found[u(i)], value) << i;
+    }
+  }
+}
+
+TEST(Nvfp4, ErrorsNameTheTensor) {
+  const Json config{{"quant_method", "modelopt"}};
+  const auto spoilt = [&](const std::string& name, auto spoil) {
+    Store store = nvfp4(name.find("packed") == name.npos, 1);
+    spoil(store.named(name));
+    return error_of(std::move(store), config);
+  };
+  const auto narrow = [](StoredTensor& t) { t.shape = {4, 48}; };
+  EXPECT_THAT(spoilt("m.weight", narrow), HasSubstr("'m.weight'"));
+  EXPECT_THAT(spoilt("m.weight_packed", narrow), HasSubstr("whole 64"));
+  EXPECT_THAT(spoilt("m.weight_scale",
+                     [](StoredTensor& t) {
+                       t.shape = {8, 3};
+                     }),
+              HasSubstr("'m.weight_scale'"));
+  EXPECT_THAT(spoilt("m.weight_scale", [](StoredTensor& t) { t.name = "x"; }),
+              HasSubstr("'m.weight_scale'"));
+  EXPECT_THAT(error_of(nvfp4(false, 0), config), HasSubstr("'m.weight_global_scale'"));
+  Store negative = nvfp4(true, 1);
+  negative.add("n", "U8", std::nullopt, {24}, std::vector<std::uint8_t>(24, 0x80));
+  negative.named("m.weight_scale").bytes = negative.tensors.back().bytes;
+  EXPECT_THAT(error_of(std::move(negative), config), HasSubstr("above zero"));
+}
+
 TEST(Encodings, OtherTensorsStay) {
   Store store;
   store.floats("norm.weight", {4}, {1, 2, 3, 4});

@@ -26,23 +26,27 @@ class File {
   std::size_t row_bytes() const { return row_bytes_; }
 
   void read(std::int64_t begin, std::int64_t n, std::span<std::byte> out) const {
-    if (tensor_->encoded) return tensor_->encoded->rows(begin, n, out);
     if (!tensor_->scales.empty()) return read_scaled(begin, n, out);
-    std::ranges::copy(
-        tensor_->bytes.subspan(static_cast<std::size_t>(begin) * row_bytes_, out.size()),
-        out.begin());
+    read_stored(begin, n, out);
   }
   void release() const { MappedFile::release(tensor_->bytes); }
 
  private:
+  void read_stored(std::int64_t begin, std::int64_t n, std::span<std::byte> out) const {
+    if (tensor_->encoded) return tensor_->encoded->rows(begin, n, out);
+    const std::size_t width = out.size() / static_cast<std::size_t>(n);
+    std::ranges::copy(tensor_->bytes.subspan(static_cast<std::size_t>(begin) * width, out.size()),
+                      out.begin());
+  }
+
   void read_scaled(std::int64_t begin, std::int64_t n, std::span<std::byte> out) const {
     const auto cols = static_cast<std::size_t>(tensor_->shape.back());
-    const std::size_t from = rbee::row_bytes(tensor_->type, cols);
     const std::int64_t matrix_rows = tensor_->shape[tensor_->shape.size() - 2];
+    std::vector<std::byte> stored(rbee::row_bytes(tensor_->type, cols));
     std::vector<float> values(cols);
     for (std::int64_t r = 0; r < n; ++r) {
-      const auto row = static_cast<std::size_t>(begin + r);
-      dequantize_row(tensor_->type, tensor_->bytes.subspan(row * from, from), values);
+      read_stored(begin + r, 1, stored);
+      dequantize_row(tensor_->type, stored, values);
       const float scale = tensor_->scale(static_cast<std::size_t>((begin + r) / matrix_rows));
       for (float& value : values) value *= scale;
       std::memcpy(&out[static_cast<std::size_t>(r) * row_bytes_], values.data(), row_bytes_);

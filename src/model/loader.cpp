@@ -30,8 +30,9 @@ constexpr std::array<std::string_view, 9> kHfPrefixes{"model.",
 
 // Tensors that hold no weights of the language model: tables that are computed here, scales of
 // activation types not used here, and the towers of multimodal checkpoints.
-constexpr std::array<std::string_view, 5> kIgnoredEndings{
-    "rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", ".activation_scale", ".input_scale"};
+constexpr std::array<std::string_view, 7> kIgnoredEndings{
+    "rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", ".activation_scale",
+    ".input_scale",        ".k_scale",   ".v_scale"};
 constexpr std::array<std::string_view, 4> kIgnoredParts{"vision_tower.", "vision_model.", "visual.",
                                                         "multi_modal_projector."};
 

@@ -34,7 +34,7 @@ class Worker:
             command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
         )
 
-    def get(self, path, timeout=10):
+    def get(self, path, timeout=30):
         with urllib.request.urlopen(self.base + path, timeout=timeout) as reply:
             return reply.read().decode()
 
@@ -58,7 +58,7 @@ class Worker:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.communicate(timeout=10)
+            self.process.communicate(timeout=30)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.communicate()

@@ -26,7 +26,7 @@ def cut_after(worker, body, seconds):
     connection.close()
 
 
-def engine_idle(worker, seconds=10):
+def engine_idle(worker, seconds=30):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if json.loads(worker.get("/info"))["status"] == "ready":
