@@ -30,7 +30,8 @@ void check_quantisation(const std::string& file, const Json* quantisation);
 //
 // Known: FP8 E4M3 with scales for blocks, rows or the whole matrix; compressed-tensors with 4 or 8
 // bits packed in words; GPTQ with 2, 4 or 8 bits and AWQ; bitsandbytes NF4, FP4 and INT8; integers
-// with scales for rows; the stacked MXFP4 matrices of gpt-oss, which keep the name of their blocks
+// with scales for rows; NVFP4 of compressed-tensors and ModelOpt, with the scale of the whole in
+// TensorInfo::scales; the stacked MXFP4 matrices of gpt-oss, which keep the name of their blocks
 // and become MXFP4. Each of the others becomes blocks of 32 with float32 scales (F8_E4M3, INT4,
 // INT8, NF4, FP4), without loss; F32 where groups do not divide into such blocks, and F16 where
 // GPTQ has reordered the columns. Throws LoadError, naming tensor and field, for a group that is
