@@ -65,11 +65,12 @@ class Divergence {
   int same_ = 0, count_ = 0;
 };
 
-// The model that others are compared with, in its own types.
+// The model that others are compared with, in its own types and with nothing of its state rounded.
 struct Reference {
   Reference(ModelOptions options, const std::string& path, int window) {
     options.model = path;
     options.quantize.clear(), options.importance_matrix.clear();
+    options.kv_type = KvType::f32;
     model = load(options, false, window);
     session.emplace(*model.backend, *model.model, 1, window);
   }
