@@ -82,9 +82,13 @@ SamplingParams read_sampling(const OpenAiFields& fields, int vocab_size) {
   return sampling;
 }
 
+bool is_text(const Json& value, std::string_view text) {
+  return value.is_string() && value.get_ref<const Json::string_t&>() == text;
+}
+
 bool is_off(const Json& value) {
   return (value.is_array() && value.empty()) || (value.is_boolean() && !value.get<bool>()) ||
-         (value.is_string() && value.get_ref<const Json::string_t&>() == "none");
+         is_text(value, "none");
 }
 
 // Silence about these would be a wrong answer.
@@ -110,7 +114,9 @@ void refuse_what_is_not_built(const OpenAiFields& fields) {
                                            "json_schema",        "audio"};
   for (const char* field : kConstrained) {
     const Json* value = fields.find(field);
-    if (value != nullptr && !is_off(*value) && *value != "") refuse_unsupported(field, field);
+    if (value != nullptr && !is_off(*value) && !is_text(*value, "")) {
+      refuse_unsupported(field, field);
+    }
   }
   if (fields.integer("min_tokens", 0, kMaxInt).value_or(0) > 0) {
     refuse_unsupported("min_tokens", "min_tokens");

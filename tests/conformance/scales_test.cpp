@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/mapped_file.hpp"
@@ -84,7 +85,7 @@ testing::Logits logits(const Checkpoint& checkpoint, const Device& device, const
   const auto backend = make_backend(device.device, device.options);
   Loader loader(checkpoint, backend.get(), golden.length());
   LoadOptions options;
-  options.quantize = quantize;
+  options.quantize = std::move(quantize);
   const auto model = build_model(find_family(checkpoint, all_families()), loader, options);
   testing::Stepper stepper(*backend, *model, 8);
   testing::Stepper::Sequence sequence;
