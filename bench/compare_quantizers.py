@@ -33,6 +33,7 @@ def arguments():
     parser.add_argument("--model", help="GGUF file or safetensors directory; default: the model of the quick start")
     parser.add_argument("--types", default=",".join(FILE_TYPES), help="separated by commas (default: all)")
     parser.add_argument("--smooth", action="store_true", help="first add noise of one step of the model's old lattice")
+    parser.add_argument("--seed", type=int, default=1, help="of that noise (default: %(default)s)")
     parser.add_argument("--positions", type=int, default=768, help="tokens of the text (default: %(default)s)")
     parser.add_argument("--text", default="tests/data/text/us_founding_documents.txt", help="default: %(default)s")
     parser.add_argument("--work", default="build/quantizers", help="folder for files (default: %(default)s)")
@@ -104,9 +105,9 @@ def tensors_of(ggml, path, mode="r"):
     return found
 
 
-def make_smooth(ggml, path):
+def make_smooth(ggml, path, seed):
     """Adds to each matrix noise as wide as the least distance of two values in each run of 16."""
-    random = np.random.default_rng(1)
+    random = np.random.default_rng(seed)
     for name, tensor in tensors_of(ggml, path, "r+").items():
         values = tensor.data.view(np.float32)
         if not name.endswith("weight") or "norm" in name or tensor.count % 16:
@@ -170,7 +171,7 @@ class Comparison:
     def prepare(self):
         self.run("convert", self.options.model, self.source, "--type", "f32", "--force")
         if self.options.smooth:
-            make_smooth(self.ggml, self.source)
+            make_smooth(self.ggml, self.source, self.options.seed)
         with open(self.options.text, "rb") as text:
             tokens = json.loads(self.run("tokenize", "--model", self.source, stdin=text))
         self.tokens.write_text(json.dumps(tokens[:self.options.positions]))
