@@ -184,7 +184,7 @@ TEST(SlowReader, PausesTheSequenceAndNobodyElse) {
         return rig.get("/metrics").body.find("worker_http_disconnects_total 1") !=
                std::string::npos;
       },
-      30s));
+      120s));  // the thread sanitizer takes 20 to fill the sockets
   EXPECT_TRUE(eventually([&] { return rig.is_idle(); }));
 }
 

@@ -42,7 +42,7 @@ class ConvertTest : public ::testing::TestWithParam<Fixture> {
   }
 
   testing::Logits logits(const std::filesystem::path& path) const {
-    Running run(path, {"ref", "ref", {}}, golden_.length());
+    Running run(path, reference(), golden_.length());
     testing::Stepper::Sequence sequence;
     return run.stepper->feed(sequence, golden_.prompt, 0);
   }
@@ -119,7 +119,7 @@ TEST(ConvertVariants, FilesSayWhatOthersCannot) {
     config.update(parse_json(patch), /*merge_objects=*/true);
     folder.write("config.json", config.dump());
     const auto last = [&](const std::filesystem::path& path) {
-      Running run(path, devices().front(), golden.length());
+      Running run(path, reference(), golden.length());
       testing::Stepper::Sequence sequence;
       return run.stepper->feed(sequence, golden.prompt, 0).back();
     };

@@ -55,7 +55,7 @@ class QuantisedTest : public ::testing::TestWithParam<std::tuple<Fixture, Mixtur
 
 TEST_P(QuantisedTest, QuantisedOnLoad) {
   const Quantization type{std::get<1>(GetParam())};
-  const Device& ref = devices().front();
+  const Device ref = reference();
   const Result whole = run(ref, {});
   const Result quantised = run(ref, type);
   const double kl = typical_divergence(whole, quantised);

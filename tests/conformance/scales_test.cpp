@@ -112,7 +112,7 @@ TEST(OwnScales, GiveTheSameLogits) {
     }
     // The scales become part of what is encoded anew.
     const Quantization smaller{Mixture::q3_k_m};
-    const Device& ref = devices().front();
+    const Device ref = reference();
     EXPECT_TRUE(logits(scaled, ref, golden, smaller) == logits(*plain, ref, golden, smaller));
   }
 }
