@@ -40,7 +40,7 @@ TEST(MappedFile, MapsBytesAndRefusesWhatIsNoFile) {
     EXPECT_EQ(file.bytes().size(), 5u);
     EXPECT_EQ(static_cast<char>(file.bytes()[4]), 'o');
   }
-  std::ofstream(path, std::ios::trunc);
+  std::ofstream(path, std::ios::trunc).close();
   EXPECT_TRUE(MappedFile(path).bytes().empty());
   std::filesystem::remove(path);
   EXPECT_THROW(MappedFile("/nonexistent/file"), LoadError);

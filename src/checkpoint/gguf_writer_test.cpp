@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
+#include <algorithm>
+#include <span>
+#include <vector>
 
 #include "checkpoint/checkpoint.hpp"
 #include "checkpoint/gguf.hpp"
@@ -55,8 +57,8 @@ TEST(GgufWriter, WhatIsWrittenIsRead) {
   const TensorInfo* tensor = checkpoint->find("even");
   ASSERT_NE(tensor, nullptr);
   EXPECT_EQ(tensor->shape, (std::vector<std::int64_t>{2, 2}));
-  EXPECT_EQ(std::memcmp(tensor->bytes.data(), even.data(), tensor->bytes.size()), 0);
-  EXPECT_EQ(std::memcmp(checkpoint->find("odd")->bytes.data(), odd.data(), 12), 0);
+  EXPECT_TRUE(std::ranges::equal(tensor->bytes, bytes_of(even)));
+  EXPECT_TRUE(std::ranges::equal(checkpoint->find("odd")->bytes, bytes_of(odd)));
 }
 
 TEST(GgufWriter, WhatIsNotPublishedIsRemoved) {

@@ -1,5 +1,6 @@
 // Mixtures of experts in layouts and configurations that no fixture has: each is a fixture, written
 // again with its experts in other tensors.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -118,7 +119,7 @@ TEST(Experts, TransposedInGptOss) {
   copy.config.erase("quantization_config");
   for (const std::string layer : {"0", "1", "2"}) {
     for (const std::string part : {"gate_up_proj", "down_proj"}) {
-      const std::string name = "model.layers." + layer + ".mlp.experts." + part;
+      const std::string name = fmt::format("model.layers.{}.mlp.experts.{}", layer, part);
       copy.tensors[name] = transposed(take(copy, name + "_blocks"));
     }
   }

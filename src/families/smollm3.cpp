@@ -29,7 +29,7 @@ std::vector<std::int64_t> read_rotated(const Checkpoint& checkpoint, int layers)
     return rotated;
   };
   const Key& key = checkpoint.format() == Format::gguf ? kGgufLayers : kLayers;
-  const auto rotated = checkpoint.integers(key).value_or(
+  auto rotated = checkpoint.integers(key).value_or(
       all_but(nn::count(checkpoint, kInterval, nn::kMaxExtent, kDefaultInterval)));
   if (rotated.size() != static_cast<std::size_t>(layers)) {
     nn::bad_value(checkpoint, key, "a number for each layer", std::to_string(rotated.size()));

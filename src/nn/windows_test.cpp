@@ -23,7 +23,7 @@ GgufImage image() {
   return image;
 }
 
-constexpr auto every_other = [](int layer) { return layer % 2 == 0; };
+constexpr auto kEveryOther = [](int layer) { return layer % 2 == 0; };
 
 TEST(Windows, WidthInGguf) {
   const TempFolder folder;
@@ -37,13 +37,13 @@ TEST(Windows, WidthInGguf) {
 TEST(Windows, LayersInGguf) {
   const TempFolder folder;
   const char* key = "x.attention.sliding_window_pattern";
-  EXPECT_THAT(layer_windows(*open(folder, image()), 4, 7, every_other), ElementsAre(7, 0, 7, 0));
-  EXPECT_THAT(layer_windows(*open(folder, image().set(key, std::uint32_t{3})), 4, 7, every_other),
+  EXPECT_THAT(layer_windows(*open(folder, image()), 4, 7, kEveryOther), ElementsAre(7, 0, 7, 0));
+  EXPECT_THAT(layer_windows(*open(folder, image().set(key, std::uint32_t{3})), 4, 7, kEveryOther),
               ElementsAre(7, 7, 0, 7));
   const auto listed = open(folder, image().set_array(key, std::vector<std::uint32_t>{0, 1, 1, 0}));
-  EXPECT_THAT(layer_windows(*listed, 4, 7, every_other), ElementsAre(0, 7, 7, 0));
-  EXPECT_THROW(layer_windows(*listed, 5, 7, every_other), LoadError);
-  EXPECT_THROW(layer_windows(*open(folder, image().set(key, std::uint32_t{0})), 4, 7, every_other),
+  EXPECT_THAT(layer_windows(*listed, 4, 7, kEveryOther), ElementsAre(0, 7, 7, 0));
+  EXPECT_THROW(layer_windows(*listed, 5, 7, kEveryOther), LoadError);
+  EXPECT_THROW(layer_windows(*open(folder, image().set(key, std::uint32_t{0})), 4, 7, kEveryOther),
                LoadError);
 }
 

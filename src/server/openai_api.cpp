@@ -96,8 +96,8 @@ Answer begin_answer(const Service& service, const ServedModel& served, const Ope
 
 // Adds n choices for one prompt, or says why it cannot.
 std::optional<HttpResponse> add_choices(const ServedModel& served, const OpenAiRequest& request,
-                                        const std::vector<std::int32_t>& prompt, std::string echo,
-                                        Answer& answer) {
+                                        const std::vector<std::int32_t>& prompt,
+                                        const std::string& echo, Answer& answer) {
   answer.prompt_tokens += static_cast<int>(prompt.size());
   GenerationParams params = request.generation;
   for (int i = 0; i < request.n; ++i) {

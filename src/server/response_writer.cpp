@@ -63,9 +63,10 @@ std::string write_response(const HttpResponse& response, const HttpFraming& fram
   std::string out = fmt::format("HTTP/1.1 {} {}\r\nDate: {}\r\n", response.status,
                                 reason(response.status), http_date());
   if (!response.content_type.empty()) {
-    out += "Content-Type: " + response.content_type + "\r\nX-Content-Type-Options: nosniff\r\n";
+    out += fmt::format("Content-Type: {}\r\nX-Content-Type-Options: nosniff\r\n",
+                       response.content_type);
   }
-  for (const auto& [name, value] : response.headers) out += name + ": " + value + "\r\n";
+  for (const auto& [name, value] : response.headers) out += fmt::format("{}: {}\r\n", name, value);
   const bool streams = framing.chunked || framing.to_the_end;
   if (framing.chunked) {
     out += "Transfer-Encoding: chunked\r\n";

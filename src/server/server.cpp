@@ -81,7 +81,7 @@ Server::Impl::Impl(ServerOptions options)
       workers(static_cast<std::size_t>(std::max(1, service.options.limits.worker_threads))) {
   check_options(service.options);
   open();
-  asio::co_spawn(io, accept_loop(), [](std::exception_ptr) {});
+  asio::co_spawn(io, accept_loop(), [](const std::exception_ptr&) {});
   sweep();
   io_thread = std::thread([this] { run_io(); });
   heartbeat = std::make_unique<Heartbeat>(service);

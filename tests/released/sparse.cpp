@@ -163,7 +163,7 @@ fs::path write_gguf(const Json& model, const testing::TempFolder& folder) {
   testing::GgufImage image;
   image.set("general.architecture", architecture.c_str());
   for (const auto& [key, value] : description["keys"].items()) {
-    set_key(image, architecture + "." + key, value);
+    set_key(image, fmt::format("{}.{}", architecture, key), value);
   }
   const std::vector<SparseTensor> tensors = unfold(description["tensors"]);
   append_divisors(tensors, image);
@@ -173,7 +173,7 @@ fs::path write_gguf(const Json& model, const testing::TempFolder& folder) {
     if (!tensor.name.starts_with(kDivisors)) append(tensor, image, end);
   }
   image.data.resize(written);
-  const fs::path file = folder.write("model.gguf", image.bytes());
+  fs::path file = folder.write("model.gguf", image.bytes());
   lengthen(file, end - written);
   return file;
 }
