@@ -174,7 +174,7 @@ Reply completions(Service& service, const HttpRequest& request) {
         text != nullptr ? tokenizer.encode(*text) : std::get<std::vector<std::int32_t>>(prompt);
     std::string echo;
     if (parsed->echo) echo = text != nullptr ? *text : tokenizer.decode(tokens);
-    if (auto failure = add_choices(*served, parsed->common, tokens, std::move(echo), answer)) {
+    if (auto failure = add_choices(*served, parsed->common, tokens, echo, answer)) {
       return std::move(*failure);
     }
   }

@@ -142,6 +142,8 @@ TEST(BadRequests, BytesThatAreNoRequest) {
   options.limits.header_timeout = 400ms;
   options.limits.idle_timeout = 400ms;
   const Rig rig(options);
+  const std::string post =
+      "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
   const std::string cases[] = {
       "\r\n\r\n",
       "GET\r\n\r\n",
@@ -150,22 +152,15 @@ TEST(BadRequests, BytesThatAreNoRequest) {
       "GET /health HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n",
       "GET /health HTTP/1.1\r\nHost: evil.example\r\n\r\n",
       "GET /health HTTP/1.1\r\nHost localhost\r\n\r\n",
-      "GET /health HTTP/1.1\r\nHost: localhost\r\nX: a\x01"
-      "b\r\n\r\n",
+      "GET /health HTTP/1.1\r\nHost: localhost\r\nX: a\001b\r\n\r\n",
       "GET /\0 HTTP/1.1\r\nHost: localhost\r\n\r\n"s,
-      "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-      "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-      "Content-Length: 5\r\nContent-Length: 6\r\n\r\n{}",
-      "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-      "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-      "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-      "Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n",
-      "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-      "Content-Length: -1\r\n\r\n",
-      "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-      "Content-Length: 99999999999999999999999\r\n\r\n",
-      "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-      "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+      "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"s,
+      post + "Content-Length: 5\r\nContent-Length: 6\r\n\r\n{}",
+      post + "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+      post + "Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n",
+      post + "Content-Length: -1\r\n\r\n",
+      post + "Content-Length: 99999999999999999999999\r\n\r\n",
+      post + "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
       "GET /health HTTP/1.1\r\nHost: localhost\r\nBig: " + std::string(20000, 'x') + "\r\n\r\n",
   };
   for (const std::string& bytes : cases) {
