@@ -77,6 +77,12 @@ class Fp8Matrix final : public EncodedMatrix {
   std::size_t cols_;
 };
 
+// Of neighbouring elements, the lower nibble first.
+inline unsigned nibble_at(std::span<const std::byte> codes, std::size_t element) noexcept {
+  const auto pair = static_cast<unsigned>(codes[element / 2]);
+  return element % 2 == 0 ? pair & 15U : pair >> 4U;
+}
+
 // MXFP4 as gpt-oss stores it: blocks [rows, groups, 16] of neighbouring elements, the lower nibble
 // first, and exponents [rows, groups]. GGUF's block has element j beside element j + 16.
 class Mxfp4Matrix final : public EncodedMatrix {
@@ -92,12 +98,9 @@ class Mxfp4Matrix final : public EncodedMatrix {
       BlockMxfp4 block{};
       block.e = static_cast<std::uint8_t>(exponents_[first + b]);
       const auto codes = codes_.subspan((first + b) * sizeof block.qs, sizeof block.qs);
-      const auto code = [&](std::size_t element) {
-        const auto pair = static_cast<unsigned>(codes[element / 2]);
-        return element % 2 == 0 ? pair & 15U : pair >> 4U;
-      };
       for (std::size_t j = 0; j < sizeof block.qs; ++j) {
-        block.qs[j] = static_cast<std::uint8_t>(code(j) | code(j + 16) << 4U);
+        block.qs[j] =
+            static_cast<std::uint8_t>(nibble_at(codes, j) | nibble_at(codes, j + 16) << 4U);
       }
       std::memcpy(out.data() + b * sizeof block, &block, sizeof block);
     }
@@ -132,12 +135,9 @@ class Nvfp4Matrix final : public EncodedMatrix {
       block.d[s] = static_cast<std::uint8_t>(scales_[4 * b + s]);
       if (block.d[s] >= 0x7F) name_.bad("scales above zero", "one below, or NaN");
       const auto codes = codes_.subspan(32 * b + 8 * s, 8);
-      const auto code = [&](std::size_t element) {
-        const auto pair = static_cast<unsigned>(codes[element / 2]);
-        return element % 2 == 0 ? pair & 15U : pair >> 4U;
-      };
       for (std::size_t j = 0; j < 8; ++j) {
-        block.qs[8 * s + j] = static_cast<std::uint8_t>(code(j) | code(j + 8) << 4U);
+        block.qs[8 * s + j] =
+            static_cast<std::uint8_t>(nibble_at(codes, j) | nibble_at(codes, j + 8) << 4U);
       }
     }
     return block;

@@ -72,6 +72,12 @@ def write_folder(fixtures, name, config, weights, golden_values):
     return folder
 
 
+def permuted(matrix, heads):
+    """Within each head, rows j and j + d/2 become rows 2j and 2j + 1."""
+    rows, cols = matrix.shape
+    return matrix.reshape(heads, 2, rows // heads // 2, cols).transpose(1, 2).reshape(rows, cols)
+
+
 def copy_tokenizer(writer, path):
     for key, field in gguf.GGUFReader(path).fields.items():
         if not key.startswith("tokenizer."):

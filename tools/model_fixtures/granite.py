@@ -41,12 +41,6 @@ def random_weights():
     return weights
 
 
-def permuted(matrix, heads):
-    """Within each head, rows j and j + d/2 become rows 2j and 2j + 1."""
-    rows, cols = matrix.shape
-    return matrix.reshape(heads, 2, rows // heads // 2, cols).transpose(1, 2).reshape(rows, cols)
-
-
 def write_gguf(path, weights, fixtures):
     writer = common.start_gguf(path, "granite", CONFIG)
     writer.add_attention_scale(CONFIG["attention_multiplier"])
@@ -57,7 +51,7 @@ def write_gguf(path, weights, fixtures):
     tensors = {}
     for name, tensor in weights.items():
         if "q_proj" in name or "k_proj" in name:
-            tensor = permuted(tensor, CONFIG["num_attention_heads" if "q_proj" in name else "num_key_value_heads"])
+            tensor = common.permuted(tensor, CONFIG["num_attention_heads" if "q_proj" in name else "num_key_value_heads"])
         tensors[names.get_name(name, try_suffixes=(".weight",))] = tensor
     common.finish_gguf(writer, tensors, fixtures)
 

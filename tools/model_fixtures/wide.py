@@ -50,12 +50,6 @@ def random_weights(config, seed):
     return weights
 
 
-def permuted(matrix, heads):
-    """Within each head, rows j and j + d/2 become rows 2j and 2j + 1."""
-    rows, cols = matrix.shape
-    return matrix.reshape(heads, 2, rows // heads // 2, cols).transpose(1, 2).reshape(rows, cols)
-
-
 def copy_keys(writer, path, arch, config):
     head_dim = config["hidden_size"] // config["num_attention_heads"]
     widths = {f"{arch}.embedding_length": config["hidden_size"], f"{arch}.feed_forward_length": config["intermediate_size"],
@@ -80,7 +74,7 @@ def write_gguf(path, source, config, weights, permute, fixtures):
             head_norms.setdefault(name.partition(".norms.")[0], []).append(tensor.float())
             continue
         if permute and ("q_proj" in name or "k_proj" in name):
-            tensor = permuted(tensor, config["num_attention_heads" if "q_proj" in name else "num_key_value_heads"])
+            tensor = common.permuted(tensor, config["num_attention_heads" if "q_proj" in name else "num_key_value_heads"])
         tensors[names.get_name(name, try_suffixes=(".weight", ".bias"))] = tensor
     for name, norms in head_norms.items():
         writer.add_tensor(names.get_name(name) + ".weight", torch.stack(norms).numpy())
