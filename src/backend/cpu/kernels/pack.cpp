@@ -3,44 +3,12 @@
 #include <algorithm>
 #include <cstring>
 
+#include "backend/cpu/kernels/pack_words.hpp"
 #include "backend/cpu/kernels/panel_layout.hpp"
 #include "checkpoint/codebook_blocks.hpp"
 
 namespace rbee::cpu {
 namespace {
-
-using Codes = std::uint8_t[32];  // one value of a row each, in the order of k
-
-// Four codes at a time: byte j of the words below belongs to k = 4g + j.
-void put_nibbles(std::uint8_t* dst, int row, const Codes& codes) {
-  for (int h = 0; h < 4; ++h) {
-    const std::uint32_t low = load_u32(codes + 8 * h) & 0x0F0F0F0FU;
-    const std::uint32_t high = load_u32(codes + 8 * h + 4) & 0x0F0F0F0FU;
-    store_u32(dst + 64 * h + 4 * row, low | high << 4);
-  }
-}
-
-void put_bit_plane(std::uint8_t* dst, int row, const Codes& codes, int bit) {
-  std::uint32_t plane = 0;
-  for (int g = 0; g < 8; ++g) plane |= ((load_u32(codes + 4 * g) >> bit) & 0x01010101U) << g;
-  store_u32(dst + 4 * row, plane);
-}
-
-void put_crumbs(std::uint8_t* dst, int row, const Codes& codes, int bit) {
-  for (int s = 0; s < 2; ++s) {
-    std::uint32_t word = 0;
-    for (int g = 0; g < 4; ++g) {
-      word |= ((load_u32(codes + 16 * s + 4 * g) >> bit) & 0x03030303U) << 2 * g;
-    }
-    store_u32(dst + 64 * s + 4 * row, word);
-  }
-}
-
-void put_bytes(std::uint8_t* dst, int row, const std::uint8_t* values) {
-  for (int g = 0; g < 8; ++g) {
-    store_u32(dst + 64 * g + 4 * row, load_u32(values + 4 * g) ^ 0x80808080U);
-  }
-}
 
 void put_half(std::uint8_t* dst, int row, const std::uint8_t* half) {
   std::memcpy(dst + 2 * row, half, 2);
@@ -50,35 +18,18 @@ void put_columns(std::uint8_t* dst, int row, const std::uint8_t* values, int cou
   for (int i = 0; i < count; i += 4) store_u32(dst + 16 * i + 4 * row, load_u32(values + i));
 }
 
-// Q4_0 to Q5_1 keep k = 0..15 in the low and 16..31 in the high nibbles of 16 bytes.
-void split_nibbles(const std::uint8_t* bytes, Codes& codes) {
-  for (int i = 0; i < 16; ++i) {
-    codes[i] = bytes[i] & 15;
-    codes[16 + i] = static_cast<std::uint8_t>(bytes[i] >> 4);
-  }
-}
-
-void add_bits(const std::uint8_t* bits, Codes& codes) {
-  const std::uint32_t word = load_u32(bits);
-  for (int i = 0; i < 32; ++i) {
-    codes[i] = static_cast<std::uint8_t>(codes[i] | ((word >> i) & 1) << 4);
-  }
-}
-
-void pack_q4(const std::uint8_t* src, std::uint8_t* dst, int row, int halves) {
-  Codes codes;
+template <int halves>
+void pack_q4(const std::uint8_t* src, std::uint8_t* dst, int row) {
   for (int i = 0; i < halves; ++i) put_half(dst + 32 * i, row, src + 2 * i);
-  split_nibbles(src + 2 * halves, codes);
-  put_nibbles(dst + 32 * halves, row, codes);
+  put_nibbles(dst + 32 * halves, row, split_nibbles(src + 2 * halves));
 }
 
-void pack_q5(const std::uint8_t* src, std::uint8_t* dst, int row, int halves) {
-  Codes codes;
+template <int halves>
+void pack_q5(const std::uint8_t* src, std::uint8_t* dst, int row) {
   for (int i = 0; i < halves; ++i) put_half(dst + 32 * i, row, src + 2 * i);
-  split_nibbles(src + 2 * halves + 4, codes);
-  add_bits(src + 2 * halves, codes);
-  put_bit_plane(dst + 32 * halves, row, codes, 4);
-  put_nibbles(dst + 32 * halves + 64, row, codes);
+  src += 2 * halves;
+  put_bit_plane(dst + 32 * halves, row, split_bits(src), 0);
+  put_nibbles(dst + 32 * halves + 64, row, split_nibbles(src + 4));
 }
 
 void pack_q8_0(const std::uint8_t* src, std::uint8_t* dst, int row) {
@@ -91,10 +42,8 @@ void pack_q2_k(const std::uint8_t* src, std::uint8_t* dst, int row) {
   put_half(dst + 32, row, src + 82);
   put_columns(dst + 64, row, src, 16);
   for (int s = 0; s < 8; ++s) {
-    Codes codes;
-    const std::uint8_t* bytes = src + 16 + 32 * (s / 4);
-    for (int i = 0; i < 32; ++i) codes[i] = (bytes[i] >> 2 * (s % 4)) & 3;
-    put_crumbs(dst + 320 + 128 * s, row, codes, 0);
+    const Codes codes = load_codes(src + 16 + 32 * (s / 4));
+    put_crumbs(dst + 320 + 128 * s, row, codes, 2 * (s % 4));
   }
 }
 
@@ -109,34 +58,22 @@ void pack_q3_k(const std::uint8_t* src, std::uint8_t* dst, int row) {
   put_half(dst, row, src + 108);
   put_columns(dst + 32, row, scales, 16);
   for (int s = 0; s < 8; ++s) {
-    Codes codes;
-    const std::uint8_t* bytes = src + 32 + 32 * (s / 4);
-    for (int i = 0; i < 32; ++i) {
-      codes[i] =
-          static_cast<std::uint8_t>(((bytes[i] >> 2 * (s % 4)) & 3) | ((src[i] >> s) & 1) << 2);
-    }
-    put_crumbs(dst + 288 + 192 * s, row, codes, 0);
-    put_bit_plane(dst + 288 + 192 * s + 128, row, codes, 2);
+    put_crumbs(dst + 288 + 192 * s, row, load_codes(src + 32 + 32 * (s / 4)), 2 * (s % 4));
+    put_bit_plane(dst + 288 + 192 * s + 128, row, load_codes(src), s);
   }
 }
 
 // Scales and minima of Q4_K and Q5_K: 8 of 6 bits each in 12 bytes, split anew into 4 + 2 bits.
 void pack_scales_k(const std::uint8_t* packed, std::uint8_t* dst, int row) {
-  std::uint8_t low[8];
-  std::uint8_t high[4] = {};
-  for (int i = 0; i < 8; ++i) {
-    int scale = packed[i] & 63;
-    int min = packed[i + 4] & 63;
-    if (i >= 4) {
-      scale = (packed[i + 4] & 15) | packed[i - 4] >> 6 << 4;
-      min = packed[i + 4] >> 4 | packed[i] >> 6 << 4;
-    }
-    low[i] = static_cast<std::uint8_t>((scale & 15) | (min & 15) << 4);
-    const int bits = (scale >> 4 | min >> 4 << 2) << (i < 4 ? 0 : 4);
-    high[i % 4] = static_cast<std::uint8_t>(high[i % 4] | bits);
-  }
-  put_columns(dst, row, low, 8);
-  put_columns(dst + 128, row, high, 4);
+  const std::uint32_t scales = load_u32(packed);  // 0..3; above them bits 4, 5 of 4..7
+  const std::uint32_t mins = load_u32(packed + 4);
+  const std::uint32_t rest = load_u32(packed + 8);  // bits 0..3 of scales and minima 4..7
+  constexpr std::uint32_t kLow = 0x0F0F0F0FU, kTwo = 0x03030303U;
+  std::uint8_t* word = dst + 4 * row;
+  store_u32(word, (scales & kLow) | (mins & kLow) << 4);
+  store_u32(word + 64, rest);
+  store_u32(word + 128, (scales >> 4 & kTwo) | (mins >> 4 & kTwo) << 2 | (scales >> 6 & kTwo) << 4 |
+                            (mins >> 6 & kTwo) << 6);
 }
 
 void pack_q4_k(const std::uint8_t* src, std::uint8_t* dst, int row) {
@@ -144,10 +81,8 @@ void pack_q4_k(const std::uint8_t* src, std::uint8_t* dst, int row) {
   put_half(dst + 32, row, src + 2);
   pack_scales_k(src + 4, dst + 64, row);
   for (int s = 0; s < 8; ++s) {
-    Codes codes;
-    const std::uint8_t* bytes = src + 16 + 32 * (s / 2);
-    for (int i = 0; i < 32; ++i) codes[i] = (bytes[i] >> 4 * (s % 2)) & 15;
-    put_nibbles(dst + 256 + 256 * s, row, codes);
+    const Codes pairs = load_codes(src + 16 + 32 * (s / 2));
+    put_nibbles(dst + 256 + 256 * s, row, bits_of(pairs, 4 * (s % 2), 15));
   }
 }
 
@@ -156,14 +91,9 @@ void pack_q5_k(const std::uint8_t* src, std::uint8_t* dst, int row) {
   put_half(dst + 32, row, src + 2);
   pack_scales_k(src + 4, dst + 64, row);
   for (int s = 0; s < 8; ++s) {
-    Codes codes;
-    const std::uint8_t* bytes = src + 48 + 32 * (s / 2);
-    for (int i = 0; i < 32; ++i) {
-      codes[i] = static_cast<std::uint8_t>(((bytes[i] >> 4 * (s % 2)) & 15) |
-                                           ((src[16 + i] >> s) & 1) << 4);
-    }
-    put_bit_plane(dst + 256 + 320 * s, row, codes, 4);
-    put_nibbles(dst + 256 + 320 * s + 64, row, codes);
+    const Codes pairs = load_codes(src + 48 + 32 * (s / 2));
+    put_bit_plane(dst + 256 + 320 * s, row, load_codes(src + 16), s);
+    put_nibbles(dst + 256 + 320 * s + 64, row, bits_of(pairs, 4 * (s % 2), 15));
   }
 }
 
@@ -171,15 +101,10 @@ void pack_q6_k(const std::uint8_t* src, std::uint8_t* dst, int row) {
   put_half(dst, row, src + 208);
   put_columns(dst + 32, row, src + 192, 16);
   for (int s = 0; s < 8; ++s) {
-    Codes codes;
-    const std::uint8_t* low = src + 64 * (s / 4) + 32 * (s % 2);
-    const std::uint8_t* high = src + 128 + 32 * (s / 4);
-    for (int i = 0; i < 32; ++i) {
-      codes[i] = static_cast<std::uint8_t>(((low[i] >> 4 * (s % 4 / 2)) & 15) |
-                                           ((high[i] >> 2 * (s % 4)) & 3) << 4);
-    }
-    put_nibbles(dst + 288 + 384 * s, row, codes);
-    put_crumbs(dst + 288 + 384 * s + 256, row, codes, 4);
+    const Codes low = load_codes(src + 64 * (s / 4) + 32 * (s % 2));
+    const Codes high = load_codes(src + 128 + 32 * (s / 4));
+    put_nibbles(dst + 288 + 384 * s, row, bits_of(low, 4 * (s % 4 / 2), 15));
+    put_crumbs(dst + 288 + 384 * s + 256, row, high, 2 * (s % 4));
   }
 }
 
@@ -189,10 +114,8 @@ void pack_q8_k(const std::uint8_t* src, std::uint8_t* dst, int row) {
 }
 
 void pack_mxfp4(const std::uint8_t* src, std::uint8_t* dst, int row) {
-  Codes codes;
   dst[row] = src[0];
-  split_nibbles(src + 1, codes);
-  put_nibbles(dst + 16, row, codes);
+  put_nibbles(dst + 16, row, split_nibbles(src + 1));
 }
 
 // The sign of a scale does not count, and 0x7F stands for zero.
@@ -202,17 +125,18 @@ void pack_nvfp4(const std::uint8_t* src, std::uint8_t* dst, int row) {
     part[16 * (s % 2) + row] = src[s] == 0x7F ? 0 : src[s] & 0x7F;
   }
   for (int b = 0; b < 2; ++b) {
-    Codes codes;
+    std::uint8_t codes[32];
     for (int i = 0; i < 32; ++i) {
       const std::uint8_t byte = src[4 + 16 * b + i / 16 * 8 + i % 8];
       codes[i] = i % 16 < 8 ? byte & 15 : static_cast<std::uint8_t>(byte >> 4);
     }
-    put_nibbles(dst + 288 * b + 32, row, codes);
+    put_nibbles(dst + 288 * b + 32, row, load_codes(codes));
   }
 }
 
 // Types of 256 indices into a table, with a scale for each 32 or 16 of them.
-void pack_codebook(PanelType panel, const std::uint8_t* src, std::uint8_t* dst, int row) {
+template <PanelType panel>
+void pack_codebook(const std::uint8_t* src, std::uint8_t* dst, int row) {
   const auto type = static_cast<DType>(panel);
   const CodebookBlock block = read_codebook_block(type, reinterpret_cast<const std::byte*>(src));
   const int n_scales = codebook_scales(panel);
@@ -225,8 +149,7 @@ void pack_codebook(PanelType panel, const std::uint8_t* src, std::uint8_t* dst, 
   put_columns(dst + 32, row, scales, n_scales);
   dst += 32 + 16 * n_scales;
   for (int s = 0; s < 8; ++s) {
-    Codes codes;
-    std::memcpy(codes, block.codes + 32 * s, sizeof codes);
+    const Codes codes = load_codes(block.codes + 32 * s);
     if (nibbles) {
       put_nibbles(dst + 256 * s, row, codes);
     } else {
@@ -245,7 +168,7 @@ void put_scaled_crumbs(std::uint8_t* dst, int row, const std::uint8_t* half, con
 void pack_tq1_0(const std::uint8_t* src, std::uint8_t* dst, int row) {
   static constexpr int kPowers[] = {1, 3, 9, 27, 81};
   for (int s = 0; s < 8; ++s) {
-    Codes codes;
+    std::uint8_t codes[32];
     for (int i = 0; i < 32; ++i) {
       // Five digits a byte of 32 bytes, then of 16, then four digits of 4.
       const int k = 32 * s + i;
@@ -253,32 +176,29 @@ void pack_tq1_0(const std::uint8_t* src, std::uint8_t* dst, int row) {
       const int digit = k < 160 ? k / 32 : k < 240 ? (k - 160) / 16 : (k - 240) / 4;
       codes[i] = static_cast<std::uint8_t>((src[byte] * kPowers[digit] & 255) * 3 >> 8);
     }
-    put_scaled_crumbs(dst + 160 * s, row, src + 52, codes);
+    put_scaled_crumbs(dst + 160 * s, row, src + 52, load_codes(codes));
   }
 }
 
 void pack_tq2_0(const std::uint8_t* src, std::uint8_t* dst, int row) {
   for (int s = 0; s < 8; ++s) {
-    Codes codes;
-    for (int i = 0; i < 32; ++i) codes[i] = (src[32 * (s / 4) + i] >> 2 * (s % 4)) & 3;
-    put_scaled_crumbs(dst + 160 * s, row, src + 64, codes);
+    const Codes codes = load_codes(src + 32 * (s / 4));
+    put_scaled_crumbs(dst + 160 * s, row, src + 64, bits_of(codes, 2 * (s % 4), 3));
   }
 }
 
 void pack_q2_0(const std::uint8_t* src, std::uint8_t* dst, int row) {
   for (int s = 0; s < 2; ++s) {
-    Codes codes;
+    std::uint8_t codes[32];
     for (int i = 0; i < 32; ++i) codes[i] = (src[2 + 8 * s + i / 4] >> 2 * (i % 4)) & 3;
-    put_scaled_crumbs(dst + 160 * s, row, src, codes);
+    put_scaled_crumbs(dst + 160 * s, row, src, load_codes(codes));
   }
 }
 
 void pack_q1_0(const std::uint8_t* src, std::uint8_t* dst, int row) {
   for (int s = 0; s < 4; ++s) {
-    Codes codes;
-    for (int i = 0; i < 32; ++i) codes[i] = (src[2 + 4 * s + i / 8] >> i % 8) & 1;
     put_half(dst + 96 * s, row, src);
-    put_bit_plane(dst + 96 * s + 32, row, codes, 0);
+    put_bit_plane(dst + 96 * s + 32, row, split_bits(src + 2 + 4 * s), 0);
   }
 }
 
@@ -292,11 +212,9 @@ void pack_f8(const std::uint8_t* src, std::uint8_t* dst, int row) {
 }
 
 void pack_int4(const std::uint8_t* src, std::uint8_t* dst, int row) {
-  Codes codes;
   put_float(dst, row, src);
   put_float(dst + 64, row, src + 4);
-  split_nibbles(src + 8, codes);
-  put_nibbles(dst + 128, row, codes);
+  put_nibbles(dst + 128, row, split_nibbles(src + 8));
 }
 
 void pack_int8(const std::uint8_t* src, std::uint8_t* dst, int row) {
@@ -306,101 +224,133 @@ void pack_int8(const std::uint8_t* src, std::uint8_t* dst, int row) {
 }
 
 void pack_pairs(const std::uint8_t* src, std::uint8_t* dst, int row) {
-  Codes codes;
   put_float(dst, row, src);
-  split_nibbles(src + 4, codes);
-  for (int i = 0; i < 16; ++i) {
-    dst[64 + kPanelRows * i + row] =
-        static_cast<std::uint8_t>(codes[2 * i] | codes[2 * i + 1] << 4);
+  // k and k + 16 share a byte in the file, k and k + 1 in the panel.
+  src += 4;
+  for (int i = 0; i < 8; ++i) {
+    const int first = src[2 * i], second = src[2 * i + 1];
+    std::uint8_t* out = dst + 64 + kPanelRows * i + row;
+    out[0] = static_cast<std::uint8_t>((first & 15) | second << 4);
+    out[8 * kPanelRows] = static_cast<std::uint8_t>(first >> 4 | (second & 0xF0));
   }
 }
 
-void pack_block(PanelType type, const std::uint8_t* src, std::uint8_t* dst, int row) {
+// f32 and pairs of bf16: four bytes a block.
+void pack_word(const std::uint8_t* src, std::uint8_t* dst, int row) {
+  std::memcpy(dst + 4 * row, src, 4);
+}
+void pack_four_words(const std::uint8_t* src, std::uint8_t* dst, int row) {
+  put_words(dst, row, load_16(src));
+}
+
+void pack_f16(const std::uint8_t* src, std::uint8_t* dst, int row) { put_half(dst, row, src); }
+void pack_eight_halves(const std::uint8_t* src, std::uint8_t* dst, int row) {
+  for (int i = 0; i < 8; ++i) put_half(dst + 32 * i, row, src + 2 * i);
+}
+
+// As many rows are more streams than processors follow for themselves.
+constexpr std::size_t kAhead = 512;
+
+// The rows of one panel, of which there may be fewer than kPanelRows.
+struct PanelRows {
+  const std::uint8_t* src;
+  std::size_t row_bytes;
+  int count;
+  std::uint8_t* dst;
+};
+
+// Blocks [begin, end) of each row, `at_once` of which one call of pack_block packs.
+template <auto pack_block, int at_once = 1>
+void pack_blocks(const PanelRows& rows, const BlockLayout& layout, int begin, int end) {
+  const std::uint8_t* src = rows.src + static_cast<std::size_t>(begin) * layout.file_bytes;
+  std::uint8_t* dst = rows.dst + static_cast<std::size_t>(begin) * layout.panel_bytes;
+  for (int b = begin; b < end; b += at_once) {
+    const std::uint8_t* block = src;
+    for (int row = 0; row < rows.count; ++row, block += rows.row_bytes) {
+      __builtin_prefetch(block + kAhead);
+      pack_block(block, dst, row);
+    }
+    src += at_once * layout.file_bytes;
+    dst += at_once * layout.panel_bytes;
+  }
+}
+
+// Plain numbers: several at once, then one by one.
+template <auto pack_several, int at_once, auto pack_one>
+void pack_plain(const PanelRows& rows, const BlockLayout& layout, int blocks) {
+  const int several = blocks / at_once * at_once;
+  pack_blocks<pack_several, at_once>(rows, layout, 0, several);
+  pack_blocks<pack_one>(rows, layout, several, blocks);
+}
+
+void pack_rows(PanelType type, const PanelRows& rows, const BlockLayout& layout, int blocks) {
   switch (type) {
     case PanelType::f32:
     case PanelType::bf16:
-      std::memcpy(dst + 4 * row, src, 4);
-      break;
+      return pack_plain<pack_four_words, 4, pack_word>(rows, layout, blocks);
     case PanelType::f16:
-      put_half(dst, row, src);
-      break;
+      return pack_plain<pack_eight_halves, 8, pack_f16>(rows, layout, blocks);
     case PanelType::q4_0:
-      pack_q4(src, dst, row, 1);
-      break;
+      return pack_blocks<pack_q4<1>>(rows, layout, 0, blocks);
     case PanelType::q4_1:
-      pack_q4(src, dst, row, 2);
-      break;
+      return pack_blocks<pack_q4<2>>(rows, layout, 0, blocks);
     case PanelType::q5_0:
-      pack_q5(src, dst, row, 1);
-      break;
+      return pack_blocks<pack_q5<1>>(rows, layout, 0, blocks);
     case PanelType::q5_1:
-      pack_q5(src, dst, row, 2);
-      break;
+      return pack_blocks<pack_q5<2>>(rows, layout, 0, blocks);
     case PanelType::q8_0:
-      pack_q8_0(src, dst, row);
-      break;
+      return pack_blocks<pack_q8_0>(rows, layout, 0, blocks);
     case PanelType::q2_k:
-      pack_q2_k(src, dst, row);
-      break;
+      return pack_blocks<pack_q2_k>(rows, layout, 0, blocks);
     case PanelType::q3_k:
-      pack_q3_k(src, dst, row);
-      break;
+      return pack_blocks<pack_q3_k>(rows, layout, 0, blocks);
     case PanelType::q4_k:
-      pack_q4_k(src, dst, row);
-      break;
+      return pack_blocks<pack_q4_k>(rows, layout, 0, blocks);
     case PanelType::q5_k:
-      pack_q5_k(src, dst, row);
-      break;
+      return pack_blocks<pack_q5_k>(rows, layout, 0, blocks);
     case PanelType::q6_k:
-      pack_q6_k(src, dst, row);
-      break;
+      return pack_blocks<pack_q6_k>(rows, layout, 0, blocks);
     case PanelType::q8_k:
-      pack_q8_k(src, dst, row);
-      break;
+      return pack_blocks<pack_q8_k>(rows, layout, 0, blocks);
     case PanelType::mxfp4:
-      pack_mxfp4(src, dst, row);
-      break;
+      return pack_blocks<pack_mxfp4>(rows, layout, 0, blocks);
     case PanelType::iq4_nl:
-      pack_q4(src, dst, row, 1);
-      break;
+      return pack_blocks<pack_q4<1>>(rows, layout, 0, blocks);
     case PanelType::nvfp4:
-      pack_nvfp4(src, dst, row);
-      break;
-    case PanelType::iq4_xs:
-    case PanelType::iq3_xxs:
-    case PanelType::iq3_s:
-    case PanelType::iq2_xxs:
-    case PanelType::iq2_xs:
-    case PanelType::iq2_s:
-    case PanelType::iq1_s:
-    case PanelType::iq1_m:
-      pack_codebook(type, src, dst, row);
-      break;
+      return pack_blocks<pack_nvfp4>(rows, layout, 0, blocks);
     case PanelType::tq1_0:
-      pack_tq1_0(src, dst, row);
-      break;
+      return pack_blocks<pack_tq1_0>(rows, layout, 0, blocks);
     case PanelType::tq2_0:
-      pack_tq2_0(src, dst, row);
-      break;
+      return pack_blocks<pack_tq2_0>(rows, layout, 0, blocks);
     case PanelType::q1_0:
-      pack_q1_0(src, dst, row);
-      break;
+      return pack_blocks<pack_q1_0>(rows, layout, 0, blocks);
     case PanelType::q2_0:
-      pack_q2_0(src, dst, row);
-      break;
+      return pack_blocks<pack_q2_0>(rows, layout, 0, blocks);
     case PanelType::f8_e4m3:
-      pack_f8(src, dst, row);
-      break;
+      return pack_blocks<pack_f8>(rows, layout, 0, blocks);
     case PanelType::int4:
-      pack_int4(src, dst, row);
-      break;
+      return pack_blocks<pack_int4>(rows, layout, 0, blocks);
     case PanelType::int8:
-      pack_int8(src, dst, row);
-      break;
+      return pack_blocks<pack_int8>(rows, layout, 0, blocks);
+    case PanelType::iq4_xs:
+      return pack_blocks<pack_codebook<PanelType::iq4_xs>>(rows, layout, 0, blocks);
+    case PanelType::iq3_xxs:
+      return pack_blocks<pack_codebook<PanelType::iq3_xxs>>(rows, layout, 0, blocks);
+    case PanelType::iq3_s:
+      return pack_blocks<pack_codebook<PanelType::iq3_s>>(rows, layout, 0, blocks);
+    case PanelType::iq2_xxs:
+      return pack_blocks<pack_codebook<PanelType::iq2_xxs>>(rows, layout, 0, blocks);
+    case PanelType::iq2_xs:
+      return pack_blocks<pack_codebook<PanelType::iq2_xs>>(rows, layout, 0, blocks);
+    case PanelType::iq2_s:
+      return pack_blocks<pack_codebook<PanelType::iq2_s>>(rows, layout, 0, blocks);
+    case PanelType::iq1_s:
+      return pack_blocks<pack_codebook<PanelType::iq1_s>>(rows, layout, 0, blocks);
+    case PanelType::iq1_m:
+      return pack_blocks<pack_codebook<PanelType::iq1_m>>(rows, layout, 0, blocks);
     case PanelType::nf4:
     case PanelType::fp4:
-      pack_pairs(src, dst, row);
-      break;
+      return pack_blocks<pack_pairs>(rows, layout, 0, blocks);
   }
 }
 
@@ -436,19 +386,33 @@ void pack_panels(PanelType type, const std::byte* file_rows, int rows, int cols,
     if (count < kPanelRows || static_cast<std::size_t>(blocks) * layout.panel_bytes != bytes) {
       std::memset(out, 0, bytes);
     }
-    for (int b = 0; b < blocks; ++b) {
-      const std::uint8_t* block = src + static_cast<std::size_t>(b) * layout.file_bytes;
-      for (int row = 0; row < count; ++row, block += row_bytes) {
-        pack_block(type, block, out, row);
-      }
-      out += layout.panel_bytes;
-    }
+    pack_rows(type, {src, row_bytes, count, out}, layout, blocks);
+    out += static_cast<std::size_t>(blocks) * layout.panel_bytes;
     if (cols % layout.values != 0) {  // bf16 only
       for (int row = 0; row < count; ++row) {
         std::memcpy(out + 4 * row, src + static_cast<std::size_t>(row + 1) * row_bytes - 2, 2);
       }
     }
   }
+}
+
+PanelMatrix from_panel(const PanelMatrix& matrix, int panel) noexcept {
+  const std::size_t bytes =
+      matrix.in_file ? kPanelRows * file_row_bytes(matrix.type, matrix.cols) : matrix.panel_bytes;
+  PanelMatrix rest = matrix;
+  rest.data += static_cast<std::size_t>(panel) * bytes;
+  rest.rows -= panel * kPanelRows;
+  return rest;
+}
+
+PanelMatrix packed_part(const PanelMatrix& matrix, int begin, int end,
+                        std::byte* scratch) noexcept {
+  PanelMatrix part = from_panel(matrix, begin);
+  part.rows = std::min(part.rows, (end - begin) * kPanelRows);
+  pack_panels(part.type, part.data, part.rows, part.cols, 0, end - begin, scratch);
+  part.data = scratch;
+  part.in_file = false;
+  return part;
 }
 
 }  // namespace rbee::cpu

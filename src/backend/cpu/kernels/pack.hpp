@@ -20,6 +20,12 @@ std::size_t file_row_bytes(PanelType type, int cols) noexcept;
 void pack_panels(PanelType type, const std::byte* file_rows, int rows, int cols, int panel_begin,
                  int panel_end, std::byte* dst) noexcept;
 
+// Panels [begin, end) of a matrix that is in the file, packed into scratch, which is aligned to 64.
+PanelMatrix packed_part(const PanelMatrix& matrix, int begin, int end, std::byte* scratch) noexcept;
+
+// The same matrix from a panel on.
+PanelMatrix from_panel(const PanelMatrix& matrix, int panel) noexcept;
+
 // out[0 .. cols) = the values of one row, as the type defines them in f32 arithmetic.
 void unpack_row(const PanelMatrix& matrix, int row, float* out) noexcept;
 

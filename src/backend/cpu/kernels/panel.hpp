@@ -100,7 +100,8 @@ enum class PanelType : std::uint8_t {
 constexpr int kPanelTypes = 34;
 
 // A packed matrix; a view. rows and cols are those of the matrix; data holds
-// ceil(rows / kPanelRows) panels of panel_bytes each and is aligned to 64 bytes.
+// ceil(rows / kPanelRows) panels of panel_bytes each and is aligned to 64 bytes; or, with in_file,
+// the rows in file layout, of any alignment. Kernels want the former.
 struct PanelMatrix {
   const std::byte* data;
   PanelType type;
@@ -108,6 +109,7 @@ struct PanelMatrix {
   int cols;  // >= 1; a multiple of the k of a block
   std::size_t panel_bytes;
   float scale = 1;  // the values are these times what data holds
+  bool in_file = false;
 };
 
 }  // namespace rbee::cpu
