@@ -5,9 +5,11 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <utility>
 
 #include "app/commands.hpp"
 #include "app/model_path.hpp"
@@ -91,21 +93,47 @@ class Bench {
   std::vector<std::int32_t> tokens_;
 };
 
+// Adds up the matrices of experts.
+class ExpertBytes final : public LoadObserver {
+ public:
+  void packed(const Weight& weight, const TensorRequest& request, int index) override {
+    const int expert = request.expert >= 0 ? request.expert : request.heads.heads > 0 ? -1 : index;
+    if (expert < 0) return;
+    n_experts_ = std::max(n_experts_, expert + 1);
+    bytes_ += static_cast<double>(weight.rows) *
+              static_cast<double>(row_bytes(weight.type, static_cast<std::size_t>(weight.cols)));
+  }
+
+  // What of them a step of so many sequences leaves out, if each chooses top_k at random.
+  double unread(int top_k, int sequences) const {
+    if (n_experts_ == 0 || top_k <= 0) return 0;
+    return bytes_ * std::pow(1 - std::min(1.0, static_cast<double>(top_k) / n_experts_), sequences);
+  }
+
+ private:
+  int n_experts_ = 0;
+  double bytes_ = 0;
+};
+
 // Bytes of weights one step reads: all, but of an embedding table that is not the head too, only a
-// row.
-std::size_t weight_bytes_read(const BenchOptions& options, const LoadedModel& model) {
+// row, and of experts only those that are chosen.
+double weight_bytes_read(const BenchOptions& options, const LoadedModel& model,
+                         const ExpertBytes& experts) {
+  constexpr Key kTopK{"num_experts_per_tok|num_experts_per_token", "expert_used_count"};
   const auto checkpoint =
       Checkpoint::open(resolve_model(options.model.model, cache_roots_from_environment()));
-  std::size_t bytes = model.backend->memory().weights;
+  const MemoryUse memory = model.backend->memory();
+  auto bytes = static_cast<double>(memory.weights + memory.in_file);
   const bool gguf = checkpoint->format() == Format::gguf;
   const TensorInfo* head = checkpoint->find(gguf ? "output.weight" : "lm_head.weight");
   const TensorInfo* table =
       checkpoint->find(gguf ? "token_embd.weight" : "model.embed_tokens.weight");
   if (head != nullptr && table != nullptr) {
-    bytes -= model.backend->packed_bytes(table->type, static_cast<int>(table->shape[0]),
-                                         static_cast<int>(table->shape[1]));
+    bytes -= static_cast<double>(model.backend->packed_bytes(
+        table->type, static_cast<int>(table->shape[0]), static_cast<int>(table->shape[1])));
   }
-  return bytes;
+  const auto top_k = static_cast<int>(checkpoint->integer(kTopK).value_or(0));
+  return bytes - experts.unread(top_k, options.batch);
 }
 
 Json series(int n, const std::vector<double>& rates) {
@@ -114,11 +142,15 @@ Json series(int n, const std::vector<double>& rates) {
 
 Json measure(const BenchOptions& options) {
   if (options.prompt == 0 && options.generate == 0) throw UsageError("nothing to measure");
-  LoadedModel model = load(options.model, false);
+  ExpertBytes experts;
+  LoadOptions load_as = load_options(options.model);
+  load_as.with_tokenizer = false;
+  load_as.observer = &experts;
+  LoadedModel model = load(options.model, std::move(load_as));
   const ModelInfo& info = model.model->info();
   const double state_per_token =
       static_cast<double>(model.backend->page_bytes(info.state)) / kPageTokens;
-  const double bytes = static_cast<double>(weight_bytes_read(options, model)) +
+  const double bytes = weight_bytes_read(options, model, experts) +
                        state_per_token * options.batch * (options.depth + options.generate / 2.0);
   Bench bench(options, model);
   ReadBandwidth bandwidth(options.model.threads, static_cast<std::size_t>(bytes));

@@ -37,6 +37,7 @@ struct ModelOptions {
   int threads = 0;
   std::string cpu_isa;
   KvType kv_type = KvType::automatic;
+  bool no_repack = false;
   std::string quantize;
   std::string importance_matrix;
 };

@@ -45,6 +45,11 @@ void add_model_options(CLI::App& command, ModelOptions& options, ModelFlag flag)
       ->envname("RBEE_KV_TYPE")
       ->transform(CLI::CheckedTransformer(kv_types).description(""))
       ->default_str("auto");
+  command
+      .add_flag("--no-repack", options.no_repack,
+                "compute with weights as they lie in the file, which must not change: starts at "
+                "once and takes no memory of its own, decodes slower")
+      ->envname("RBEE_NO_REPACK");
   const auto is_mixture = [](const std::string& name) {
     return mixture_from_name(name) ? std::string() : "one of " + mixture_names();
   };
@@ -78,6 +83,7 @@ LoadOptions load_options(const ModelOptions& options) {
   result.backend.threads = options.threads;
   result.backend.cpu_isa = options.cpu_isa;
   result.backend.kv_type = options.kv_type;
+  result.backend.repack = !options.no_repack;
   if (!options.quantize.empty()) {
     result.quantize = Quantization{mixture_from_name(options.quantize).value()};
   }

@@ -31,9 +31,10 @@ class BackendError : public std::runtime_error {
 enum class KvType : std::uint8_t { automatic, f32, bf16, f16, q8_0, q4_0 };
 
 struct MemoryUse {
-  std::size_t weights = 0;  // bytes, all in the backend's own memory
+  std::size_t weights = 0;  // bytes in the backend's own memory, as those of the next two are
   std::size_t state = 0;
   std::size_t scratch = 0;
+  std::size_t in_file = 0;  // of weights that are read from the file (Weight::in_file)
 };
 
 class Backend {
@@ -46,7 +47,8 @@ class Backend {
   // without its bytes.
   virtual bool dry_run() const { return false; }
 
-  // Copies a matrix into the backend's own layout. The source may be unmapped afterwards.
+  // Copies a matrix into the backend's own layout. The source may be unmapped afterwards, unless
+  // the weight says that it is still in the file.
   // Throws LoadError for a type or shape the backend cannot hold.
   virtual Weight pack(const HostMatrix& matrix) = 0;
   virtual Weight pack_vector(std::span<const float> values) = 0;
@@ -75,6 +77,9 @@ struct BackendOptions {
   int threads = 0;      // 0: one for each core this process may use
   std::string cpu_isa;  // "": the best the processor has; or base, avx2, avx512
   KvType kv_type = KvType::automatic;
+  // false: where a matrix may stay in the file (HostMatrix::lasting) it is computed with from there.
+  // Starts at once and takes no memory of its own, but decodes slower. For cpu; others pack.
+  bool repack = true;
   bool dry_run = false;  // packs nothing, but memory() and all sizes answer as if; cannot run
   ProductObserver* observer = nullptr;  // must outlive the backend; none: costs nothing
 };

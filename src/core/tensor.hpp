@@ -31,7 +31,8 @@ struct Weight {
   DType type = DType::f32;          // the type the values are stored in
   int rows = 0;
   int cols = 0;
-  float scale = 1;  // the values are these times what data holds
+  float scale = 1;       // the values are these times what data holds
+  bool in_file = false;  // data is what HostMatrix::bytes was, in file layout and not the backend's
 
   explicit operator bool() const noexcept { return data != nullptr; }
 };
@@ -51,6 +52,7 @@ struct HostMatrix {
   int cols = 0;
   std::string_view name;  // for error messages
   float scale = 1;        // the values are these times what bytes hold
+  bool lasting = false;   // bytes stay where they are for as long as the backend is used
 };
 
 }  // namespace rbee

@@ -42,7 +42,7 @@ std::unique_ptr<Model> build_model(const Family& family, Loader& loader,
 
 LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& options) {
   const auto start = std::chrono::steady_clock::now();
-  const auto checkpoint = Checkpoint::open(path);
+  const std::shared_ptr<const Checkpoint> checkpoint = Checkpoint::open(path);
   const Family& family = find_family(*checkpoint, all_families());
   require_fit(*checkpoint, family, options);
 
@@ -51,6 +51,7 @@ LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& opt
   loaded.architecture = checkpoint->architecture();
   loaded.format = checkpoint->format();
   if (options.with_tokenizer) loaded.tokenizer = Tokenizer::load(*checkpoint);
+  if (!options.backend.repack) loaded.checkpoint = checkpoint;
   loaded.backend = make_backend(options.device, options.backend);
 
   Loader loader(*checkpoint, loaded.backend.get(), options.context);
@@ -60,11 +61,12 @@ LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& opt
 
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   const ModelInfo& info = loaded.model->info();
+  const MemoryUse memory = loaded.backend->memory();
   log::info(
       "loaded {}: {} ({}), {:.1f}M parameters, {} layers, context {}, {:.1f} MiB on {}, {:.2f} s",
       path.string(), loaded.family, loaded.architecture,
       static_cast<double>(loaded.parameters) / 1e6, info.n_layers, info.max_context,
-      in_mib(loaded.backend->memory().weights), loaded.backend->name(), seconds.count());
+      in_mib(memory.weights + memory.in_file), loaded.backend->name(), seconds.count());
   return loaded;
 }
 

@@ -30,13 +30,15 @@ struct LoadOptions {
   LoadObserver* observer = nullptr;        // sees the matrices in the types they have then
 };
 
-// Members are destroyed in reverse order: the model before the backend that holds its weights.
+// Members are destroyed in reverse order: the model before the backend that holds its weights, and
+// that before the files that weights may still be in.
 struct LoadedModel {
   std::string family;
   std::string architecture;
   Format format = Format::gguf;
   std::size_t parameters = 0;
   std::shared_ptr<const Tokenizer> tokenizer;
+  std::shared_ptr<const Checkpoint> checkpoint;  // with BackendOptions::repack off, else none
   std::unique_ptr<Backend> backend;
   std::unique_ptr<Model> model;
 };

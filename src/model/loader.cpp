@@ -186,26 +186,26 @@ void Loader::missing(const Name& name, int layer, const std::string& expected) c
 Weight Loader::pack(const HostMatrix& matrix, const TensorRequest& request, int index) {
   std::vector<std::vector<std::byte>> memory(observers_.size());
   HostMatrix result = matrix;
+  result.lasting = !(request.tensor.encoded || request.stored.row || request.stored.transposed ||
+                     request.heads.transpose);
+  const bool copied = !result.lasting;
   result.scale = request.tensor.scale(static_cast<std::size_t>(std::max(index, 0)));
   for (std::size_t i = 0; i < observers_.size(); ++i) {
     result = observers_[i]->replacement(result, request, index, memory[i]);
   }
-  count_copies(matrix, result, request);
+  count_copies(matrix, copied, result);
   const Weight weight = pack_as_it_is(result);
   for (LoadObserver* observer : observers_) observer->packed(weight, request, index);
   return weight;
 }
 
-void Loader::count_copies(const HostMatrix& matrix, const HostMatrix& packed,
-                          const TensorRequest& request) {
+void Loader::count_copies(const HostMatrix& matrix, bool copied, const HostMatrix& packed) {
   const auto bytes = [](const HostMatrix& one) {
     return static_cast<std::size_t>(one.rows) *
            row_bytes(one.type, static_cast<std::size_t>(one.cols));
   };
-  const bool moved = request.tensor.encoded || request.stored.row || request.stored.transposed ||
-                     request.heads.transpose;
   const std::size_t copies =
-      (moved ? bytes(matrix) : 0) + (packed.type != matrix.type ? bytes(packed) : 0);
+      (copied ? bytes(matrix) : 0) + (packed.type != matrix.type ? bytes(packed) : 0);
   largest_copy_ = std::max(largest_copy_, copies);
 }
 
@@ -245,7 +245,7 @@ Weight Loader::pack_matrix(const TensorRequest& request) {
   if (!reads()) return pack(host_matrix(request), request, request.expert);
   const TensorData data(tensor);
   const Weight weight = pack_stored(data.bytes(), request, request.expert);
-  MappedFile::release(tensor.bytes);
+  if (!weight.in_file) MappedFile::release(tensor.bytes);
   report_progress();
   return weight;
 }

@@ -157,8 +157,7 @@ class Loader {
   Weight pack_stored(std::span<const std::byte> file, const TensorRequest& request, int index);
   Weight pack(const HostMatrix& matrix, const TensorRequest& request, int index);
   Weight pack_as_it_is(const HostMatrix& matrix);
-  void count_copies(const HostMatrix& matrix, const HostMatrix& packed,
-                    const TensorRequest& request);
+  void count_copies(const HostMatrix& matrix, bool copied, const HostMatrix& packed);
   void report_progress() const;
   [[noreturn]] void missing(const Name& name, int layer, const std::string& expected) const;
 

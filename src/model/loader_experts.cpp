@@ -66,7 +66,7 @@ std::vector<Weight> Loader::pack_experts(const TensorRequest& request, int n) {
     }
     const TensorData data(tensor, x, n);
     weights.push_back(pack_stored(data.bytes(), request, x));
-    if (!tensor.encoded) MappedFile::release(data.bytes());
+    if (!tensor.encoded && !weights.back().in_file) MappedFile::release(data.bytes());
   }
   report_progress();
   return weights;

@@ -81,7 +81,7 @@ std::vector<Weight> Loader::head_matrices(const Name& name, const HeadRows& part
       weights.push_back(pack(matrix, request, h));
     }
   }
-  MappedFile::release(tensor->bytes);
+  if (weights.empty() || !weights.front().in_file) MappedFile::release(tensor->bytes);
   report_progress();
   return weights;
 }

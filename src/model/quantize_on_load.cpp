@@ -29,6 +29,7 @@ HostMatrix QuantizeOnLoad::replacement(const HostMatrix& matrix, const TensorReq
   if (columns.empty()) require_no_importance(mixture, type, name);
   HostMatrix result = matrix;
   result.type = type;
+  result.lasting = false;
   if (matrix.bytes.empty()) return result;
   memory = requantize(matrix, type, columns, threads_);
   result.bytes = memory;

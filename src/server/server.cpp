@@ -236,7 +236,8 @@ void Server::set_progress(std::size_t bytes_done, std::size_t bytes_total, int n
 void Server::set_model(ServedModel model) {
   if (model.created == 0) model.created = unix_seconds();
   if (model.weight_bytes == 0 && model.model.backend) {
-    model.weight_bytes = model.model.backend->memory().weights;
+    const MemoryUse memory = model.model.backend->memory();
+    model.weight_bytes = memory.weights + memory.in_file;
   }
   impl_->service.status.set_model(std::move(model));
   impl_->heartbeat->model_ready();

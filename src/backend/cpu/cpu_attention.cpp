@@ -54,7 +54,7 @@ Tensor CpuOps::linear_heads(const Tensor& x, std::span<const Weight> heads, int 
       matmul_.convert(type, from.data, from.stride, x.rows, 0, x.rows, cols, converted);
       const Weight& weight = heads[static_cast<std::size_t>(h)];
       const Product product{panel_matrix(weight), nullptr, activations, to.data, to.stride};
-      multiply_panels(matmul_, product, 0, panel_count(rows), /*accumulate=*/false);
+      multiply_panels(worker_, matmul_, product, 0, panel_count(rows), /*accumulate=*/false);
       for (int t = 0; t < x.rows; ++t) {
         std::copy_n(row_of(from, t) + cols, keep, row_of(to, t) + rows);
       }

@@ -76,8 +76,15 @@ std::string CpuBackend::name() const {
   return std::string("cpu (") + cpu::isa_name(isa_) + ", " + threads + ")";
 }
 
+Weight CpuBackend::keep(const HostMatrix& matrix) {
+  if (matrix.lasting && !options_.repack) {
+    return weights_.refer(matrix, options_.dry_run);
+  }
+  return options_.dry_run ? weights_.plan(matrix) : weights_.pack(matrix, pool_);
+}
+
 Weight CpuBackend::pack(const HostMatrix& matrix) {
-  const Weight weight = options_.dry_run ? weights_.plan(matrix) : weights_.pack(matrix, pool_);
+  const Weight weight = keep(matrix);
   const cpu::ActType act = cpu::matmul_kernels(isa_).act_type(cpu::panel_matrix(weight).type);
   const std::size_t values =
       static_cast<std::size_t>(weight.rows) * static_cast<std::size_t>(weight.cols);
@@ -179,6 +186,7 @@ std::span<const float> CpuBackend::run(const Batch& batch, Forward forward) {
 MemoryUse CpuBackend::memory() const {
   MemoryUse use{weights_.bytes(), cache_.bytes(), logits_.capacity() * sizeof(float)};
   for (const auto& ops : ops_) use.scratch += ops->most_scratch();
+  use.in_file = weights_.in_file();
   return use;
 }
 

@@ -58,6 +58,7 @@ class CpuBackend final : public Backend {
   std::uint64_t barriers() const noexcept { return team_.meetings(); }
 
  private:
+  Weight keep(const HostMatrix& matrix);
   cpu::KvStore kv_store() const;
   void work(int worker, const Batch& batch, Forward forward) noexcept;
   std::span<const float> host_logits();

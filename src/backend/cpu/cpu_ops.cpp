@@ -158,7 +158,7 @@ void CpuOps::linear_add(const Tensor& acc, const Tensor& x, const Linear& part) 
   const Product p = product(x, part, acc.data, acc.stride);
   worker_.before({p.x.range}, {Range::of(acc)});
   if (worker_.own().holds(acc.data)) {
-    multiply_panels(matmul_, p, 0, panel_count(p.weight.rows), /*accumulate=*/true);
+    multiply_panels(worker_, matmul_, p, 0, panel_count(p.weight.rows), /*accumulate=*/true);
   } else {
     cpu::multiply(worker_, matmul_, {&p, 1}, /*accumulate=*/true);
   }

@@ -196,13 +196,14 @@ void Moe::multiply_first(Worker& worker, const Tensor& out, const MoeParams& par
       const GatedProduct product{product_of(group.expert->gate, group.gate_x),
                                  product_of(group.expert->up, group.up_x),
                                  element_function(params.activation), rows, params.swiglu_limit};
-      multiply_gated_panels(matmul_, vector_, product, from, to);
+      multiply_gated_panels(worker, matmul_, vector_, product, from, to);
     }
   });
 }
 
 // Adds a group's outputs of panels [begin, end) to the rows of its tokens.
-void Moe::add_columns(const Group& group, int begin, int end, const Tensor& acc) const {
+void Moe::add_columns(Worker& worker, const Group& group, int begin, int end,
+                      const Tensor& acc) const {
   constexpr int kTokens = 128;
   constexpr int kPanels = 8;  // for kTokens tokens, more for fewer
   alignas(64) float buffer[kTokens * kPanels * kPanelRows];
@@ -214,7 +215,7 @@ void Moe::add_columns(const Group& group, int begin, int end, const Tensor& acc)
     for (int first = 0; first < group.size(); first += strip) {
       const int count = std::min(strip, group.size() - first);
       const Product part = part_of(matmul_, whole, {panel, panels, first, count}, buffer);
-      multiply_panels(matmul_, part, 0, panels, /*accumulate=*/false);
+      multiply_panels(worker, matmul_, part, 0, panels, /*accumulate=*/false);
       for (int i = 0; i < count; ++i) {
         const Member& member = members_[static_cast<std::size_t>(group.begin + first + i)];
         vector_.add_scaled(member.weight, buffer + i * part.stride, part.weight.rows,
@@ -226,7 +227,7 @@ void Moe::add_columns(const Group& group, int begin, int end, const Tensor& acc)
 
 void Moe::multiply_second(Worker& worker, const Tensor& acc) const {
   const auto run = [&](int begin, int end) {
-    for (const Group& group : groups_) add_columns(group, begin, end, acc);
+    for (const Group& group : groups_) add_columns(worker, group, begin, end, acc);
   };
   const int panels = panel_count(acc.cols);
   if (worker.own().holds(acc.data)) return run(0, panels);

@@ -54,7 +54,7 @@ class Moe {
   bool same_types() const;
   void multiply_first(Worker& worker, const Tensor& out, const MoeParams& params) const;
   void multiply_second(Worker& worker, const Tensor& acc) const;
-  void add_columns(const Group& group, int begin, int end, const Tensor& acc) const;
+  void add_columns(Worker& worker, const Group& group, int begin, int end, const Tensor& acc) const;
 
   const MatmulKernels& matmul_;
   const VectorKernels& vector_;

@@ -47,14 +47,16 @@ int chunk_count(std::size_t bytes, int workers, int tokens) {
 Product part_of(const MatmulKernels& kernels, const Product& product, const ProductPart& part,
                 float* buffer) {
   const int row = part.panel * kPanelRows;
-  PanelMatrix weight = product.weight;
-  weight.data += static_cast<std::size_t>(part.panel) * weight.panel_bytes;
-  weight.rows = std::min(weight.rows - row, part.panels * kPanelRows);
+  PanelMatrix weight = from_panel(product.weight, part.panel);
+  weight.rows = std::min(weight.rows, part.panels * kPanelRows);
   return {weight, product.bias ? product.bias + row : nullptr,
           strip_of(kernels, product.x, part.token, part.count), buffer, part.panels * kPanelRows};
 }
 
-void multiply_panels(const MatmulKernels& kernels, const Product& product, int begin, int end,
+namespace {
+
+// Strip by strip of the tokens.
+void multiply_packed(const MatmulKernels& kernels, const Product& product, int begin, int end,
                      bool accumulate) {
   const int tokens = product.x.tokens;
   const int strip = strip_tokens(kernels, product.x);
@@ -63,6 +65,27 @@ void multiply_panels(const MatmulKernels& kernels, const Product& product, int b
     kernels.matmul(product.weight, begin, end, x.data, x.tokens, product.out + t * product.stride,
                    product.stride, product.bias, accumulate);
   }
+}
+
+}  // namespace
+
+void multiply_panels(Worker& worker, const MatmulKernels& kernels, const Product& product,
+                     int begin, int end, bool accumulate) {
+  if (!product.weight.in_file) return multiply_packed(kernels, product, begin, end, accumulate);
+  // A few panels at a time, packed into what stays in the second-level cache.
+  const std::size_t bytes = product.weight.panel_bytes;
+  const auto at_once = static_cast<int>(std::clamp<std::size_t>(kChunkBytes / bytes, 1, 4));
+  const std::size_t mark = worker.own().mark();
+  std::byte* scratch = worker.own().take(static_cast<std::size_t>(at_once) * bytes);
+  for (int panel = begin; panel < end; panel += at_once) {
+    const int count = std::min(at_once, end - panel);
+    const int row = panel * kPanelRows;
+    const Product part{packed_part(product.weight, panel, panel + count, scratch),
+                       product.bias ? product.bias + row : nullptr, product.x, product.out + row,
+                       product.stride};
+    multiply_packed(kernels, part, 0, count, accumulate);
+  }
+  worker.own().release(mark);
 }
 
 void multiply(Worker& worker, const MatmulKernels& kernels, std::span<const Product> products,
@@ -92,13 +115,15 @@ void multiply(Worker& worker, const MatmulKernels& kernels, std::span<const Prod
       const int last = first + panels_of(product);
       const int from = std::max(begin, first);
       const int to = std::min(end, last);
-      if (from < to) multiply_panels(kernels, product, from - first, to - first, accumulate);
+      if (from < to) {
+        multiply_panels(worker, kernels, product, from - first, to - first, accumulate);
+      }
       first = last;
     }
   });
 }
 
-void multiply_gated_panels(const MatmulKernels& matmul, const VectorKernels& vector,
+void multiply_gated_panels(Worker& worker, const MatmulKernels& matmul, const VectorKernels& vector,
                            const GatedProduct& product, int begin, int end) {
   constexpr int kTokens = 128;
   constexpr int kPanels = 2;  // for kTokens tokens, more for fewer
@@ -110,8 +135,8 @@ void multiply_gated_panels(const MatmulKernels& matmul, const VectorKernels& vec
   const auto compute = [&](const ProductPart& part) {
     const Product gate = part_of(matmul, product.gate, part, gate_buffer);
     const Product up = part_of(matmul, product.up, part, up_buffer);
-    multiply_panels(matmul, gate, 0, part.panels, /*accumulate=*/false);
-    multiply_panels(matmul, up, 0, part.panels, /*accumulate=*/false);
+    multiply_panels(worker, matmul, gate, 0, part.panels, /*accumulate=*/false);
+    multiply_panels(worker, matmul, up, 0, part.panels, /*accumulate=*/false);
     const std::ptrdiff_t stride = product.out.stride;
     float* out = product.out.data + part.token * stride + part.panel * kPanelRows;
     if (product.swiglu_limit != 0) {
@@ -134,7 +159,7 @@ void multiply_gated(Worker& worker, const MatmulKernels& matmul, const VectorKer
   const std::size_t bytes = bytes_of(product.gate) + bytes_of(product.up);
   const int chunks = chunk_count(bytes, worker.workers(), product.gate.x.tokens);
   worker.split(panels_of(product.gate), chunks, [&](int begin, int end) {
-    multiply_gated_panels(matmul, vector, product, begin, end);
+    multiply_gated_panels(worker, matmul, vector, product, begin, end);
   });
 }
 

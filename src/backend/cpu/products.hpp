@@ -29,7 +29,7 @@ struct Product {
 };
 
 // Panels [begin, end) of a product for all tokens.
-void multiply_panels(const MatmulKernels& kernels, const Product& product, int begin, int end,
+void multiply_panels(Worker& worker, const MatmulKernels& kernels, const Product& product, int begin, int end,
                      bool accumulate);
 
 // Chunks that each worker's share of so many bytes of weights is cut into.
@@ -58,7 +58,7 @@ struct GatedProduct {
   Tensor out;
   float swiglu_limit = 0;
 };
-void multiply_gated_panels(const MatmulKernels& matmul, const VectorKernels& vector,
+void multiply_gated_panels(Worker& worker, const MatmulKernels& matmul, const VectorKernels& vector,
                            const GatedProduct& product, int begin, int end);
 void multiply_gated(Worker& worker, const MatmulKernels& matmul, const VectorKernels& vector,
                     const GatedProduct& product);

@@ -54,8 +54,8 @@ constexpr std::byte kNoWeight{};
 
 PanelMatrix panel_matrix(const Weight& weight) noexcept {
   const PanelType type = panel_type(weight.type);
-  return {weight.data, type, weight.rows, weight.cols, panel_bytes(type, weight.cols),
-          weight.scale};
+  return {weight.data,  type,          weight.rows, weight.cols, panel_bytes(type, weight.cols),
+          weight.scale, weight.in_file};
 }
 
 std::size_t packed_matrix_bytes(DType type, int rows, int cols) noexcept {
@@ -94,6 +94,20 @@ Weight WeightStore::pack_vector(std::span<const float> values) {
   std::byte* data = take(values.size_bytes());
   if (!values.empty()) std::memcpy(data, values.data(), values.size_bytes());
   return {data, DType::f32, 1, static_cast<int>(values.size())};
+}
+
+Weight WeightStore::refer(const HostMatrix& matrix, bool dry_run) {
+  if (dry_run) {
+    check_shape(matrix);
+  } else {
+    check(matrix);
+  }
+  in_file_ += static_cast<std::size_t>(matrix.rows) *
+              row_bytes(matrix.type, static_cast<std::size_t>(matrix.cols));
+  Weight weight{dry_run ? &kNoWeight : matrix.bytes.data(), matrix.type, matrix.rows, matrix.cols};
+  weight.scale = matrix.scale;
+  weight.in_file = true;
+  return weight;
 }
 
 Weight WeightStore::plan(const HostMatrix& matrix) {

@@ -31,6 +31,13 @@ TEST(PanelLayout, SizesFollowTheFileTypes) {
 
 class PackRoundTrip : public ::testing::TestWithParam<PanelType> {};
 
+PanelMatrix in_file(const testing::RandomMatrix& m) {
+  PanelMatrix matrix = m.panels;
+  matrix.data = m.file.data();
+  matrix.in_file = true;
+  return matrix;
+}
+
 TEST_P(PackRoundTrip, RowsReadBackAsDequantized) {
   const PanelType type = GetParam();
   const auto dtype = static_cast<DType>(type);
@@ -49,6 +56,8 @@ TEST_P(PackRoundTrip, RowsReadBackAsDequantized) {
         unpack_row(m.panels, row, found.data());
         ASSERT_EQ(found, expected)
             << info(dtype).name << " row " << row << " of " << rows << " x " << cols;
+        unpack_row(in_file(m), row, found.data());
+        ASSERT_EQ(found, expected) << info(dtype).name << " in the file, row " << row;
       }
     }
   }
@@ -68,6 +77,22 @@ TEST_P(PackRoundTrip, RangesOfPanelsGiveTheSameBytesAndStayInBounds) {
   pack_panels(type, m.file.data(), rows, cols, 0, 1, parts.data());
   pack_panels(type, m.file.data(), rows, cols, 1, 3, parts.data());
   EXPECT_EQ(std::memcmp(parts.data(), m.packed.data(), parts.size()), 0);
+}
+
+TEST_P(PackRoundTrip, PartsOfAFileArePackedAsTheWholeIs) {
+  const PanelType type = GetParam();
+  std::mt19937 rng(3);
+  const testing::RandomMatrix m = testing::random_matrix(type, 50, 256, rng);
+  const std::size_t bytes = m.panels.panel_bytes;
+  for (const auto& [begin, end] : {std::pair{0, 4}, {0, 1}, {1, 3}, {3, 4}}) {
+    std::vector<std::byte> scratch(static_cast<std::size_t>(end - begin) * bytes);
+    const PanelMatrix part = packed_part(in_file(m), begin, end, scratch.data());
+    EXPECT_EQ(part.rows, std::min(16 * (end - begin), 50 - 16 * begin));
+    EXPECT_FALSE(part.in_file);
+    EXPECT_EQ(part.data, scratch.data());
+    const std::byte* whole = m.packed.data() + static_cast<std::size_t>(begin) * bytes;
+    EXPECT_EQ(std::memcmp(part.data, whole, scratch.size()), 0) << begin << " to " << end;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, PackRoundTrip, ::testing::ValuesIn(kAllPanelTypes),

@@ -8,6 +8,7 @@
 #include "backend/cpu/kernels/panel_layout.hpp"
 #include "checkpoint/codebook_blocks.hpp"
 #include "checkpoint/codebooks.hpp"
+#include "checkpoint/dequantize.hpp"
 #include "checkpoint/float8.hpp"
 
 namespace rbee::cpu {
@@ -329,9 +330,7 @@ void unpack_block(PanelType type, const std::uint8_t* src, int row, float* out) 
   }
 }
 
-}  // namespace
-
-void unpack_row(const PanelMatrix& matrix, int row, float* out) noexcept {
+void unpack_panel_row(const PanelMatrix& matrix, int row, float* out) {
   const BlockLayout& layout = block_layout(matrix.type);
   const int panel = row / kPanelRows;
   const auto* src = reinterpret_cast<const std::uint8_t*>(matrix.data) +
@@ -344,8 +343,21 @@ void unpack_row(const PanelMatrix& matrix, int row, float* out) noexcept {
   if (matrix.cols % layout.values != 0) {  // bf16 only
     out[matrix.cols - 1] = bfloat_at(src, row % kPanelRows, 0);
   }
+}
+
+}  // namespace
+
+void unpack_row(const PanelMatrix& matrix, int row, float* out) noexcept {
+  const auto cols = static_cast<std::size_t>(matrix.cols);
+  if (matrix.in_file) {
+    const std::size_t bytes = file_row_bytes(matrix.type, matrix.cols);
+    dequantize_row(static_cast<DType>(matrix.type),
+                   {matrix.data + static_cast<std::size_t>(row) * bytes, bytes}, {out, cols});
+  } else {
+    unpack_panel_row(matrix, row, out);
+  }
   if (matrix.scale != 1) {
-    for (int c = 0; c < matrix.cols; ++c) out[c] *= matrix.scale;
+    for (std::size_t c = 0; c < cols; ++c) out[c] *= matrix.scale;
   }
 }
 
