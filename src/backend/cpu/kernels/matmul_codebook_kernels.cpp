@@ -36,6 +36,7 @@ struct Scale32 {
   template <int T>
   RBEE_MEMBER static void add_block(const std::byte* w, ActBlock<T> x, int part,
                                     Floats (&sums)[T]) {
+    fetch_ahead<T, kBytes>(w, part);
     const Codes codes(w + Scales::kBytes, part);
     Ints c[T];
     dot<bits, offset, 8>(codes, x.q(), x.neg_sum(), c);
@@ -60,6 +61,7 @@ struct Scale16 {
   template <int T>
   RBEE_MEMBER static void add_block(const std::byte* w, ActBlock<T> x, int part,
                                     Floats (&sums)[T]) {
+    fetch_ahead<T, kBytes>(w, part);
     const Codes codes(w + 32, part);
     const Floats low = load_scale(w, part);
     const Floats high = load_scale(w + 16, part);

@@ -30,6 +30,7 @@ struct ScaleMin {
         const Floats min = mul(dmin, to_floats(bit_and(mins, splat(0xFF))));
         scales = shift_right<8>(scales);
         mins = shift_right<8>(mins);
+        fetch_ahead<T, Codes::kBytes>(codes, part);
         Ints c[T];
         dot<bits, 0, 8>(Codes(codes, part), x.q(), x.neg_sum(), c);
         each_token<T>([&](auto t) RBEE_LAMBDA {
@@ -75,6 +76,7 @@ struct ScaleMin16 {
     for (int s = 0; s < 8; s += 2, columns += 64) {
       Ints packed = load_ints(columns);
       for (int i = 0; i < 2; ++i) {
+        fetch_ahead<T, Crumbs::kBytes>(bytes, part);
         const Crumbs codes(bytes, part);
         Floats v[T];
         Ints c[T];
@@ -103,6 +105,7 @@ struct Scale256 {
     const Floats d = load_floats(w + part * kPartBytes);
     const std::byte* bytes = w + 64;
     for (int s = 0; s < 8; ++s) {
+      fetch_ahead<T, Bytes::kBytes>(bytes, part);
       Ints c[T];
       dot<8, 128, 8>(Bytes(bytes, part), x.q(), x.neg_sum(), c);
       each_token<T>([&](auto t) RBEE_LAMBDA {

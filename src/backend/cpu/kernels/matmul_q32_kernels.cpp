@@ -17,6 +17,7 @@ struct Format {
   template <int T>
   RBEE_MEMBER static void add_block(const std::byte* w, ActBlock<T> x, int part,
                                     Floats (&sums)[T]) {
+    fetch_ahead<T, kBytes>(w, part);
     const Codes codes(w + kCodes, part);
     Ints c[T];
     dot<bits, offset, 8>(codes, x.q(), x.neg_sum(), c);

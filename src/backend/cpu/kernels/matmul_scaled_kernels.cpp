@@ -15,6 +15,7 @@ struct Integers {
   template <int T>
   RBEE_MEMBER static void add_block(const std::byte* w, ActBlock<T> x, int part,
                                     Floats (&sums)[T]) {
+    fetch_ahead<T, kBytes>(w, part);
     const Codes codes(w + 128, part);
     Ints c[T];
     dot<bits, offset, 8>(codes, x.q(), x.neg_sum(), c);

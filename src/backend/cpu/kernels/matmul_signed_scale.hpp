@@ -37,6 +37,7 @@ struct SignedScale16 {
         const Floats low = mul(d, to_floats(shift_right_signed<24>(shift_left<24>(scales))));
         const Floats high = mul(d, to_floats(shift_right_signed<24>(shift_left<16>(scales))));
         scales = shift_right<16>(scales);
+        fetch_ahead<T, Codes::kBytes>(bytes, part);
         const Codes codes(bytes, part);
         Floats v[T];
         Ints c[T];
@@ -71,6 +72,7 @@ struct SignedScale32 {
       for (int j = 0; j < 4; ++j) {
         const Floats scale = mul(d, to_floats(shift_right_signed<24>(shift_left<24>(scales))));
         scales = shift_right<8>(scales);
+        fetch_ahead<T, Codes::kBytes>(bytes, part);
         Ints c[T];
         dot<bits, offset, 8>(Codes(bytes, part), x.q(), x.neg_sum(), c);
         each_token<T>([&](auto t) RBEE_LAMBDA {

@@ -69,7 +69,9 @@ namespace {
 constexpr int kParts = kPanelRows / kLanes;  // vectors of a panel
 
 // f for each token of a tile, or each part of a panel. Unrolled where that keeps accumulators in
-// registers; on base, which has too few, and where AVX2 keeps them in memory, a loop.
+// registers; on base, which has too few, and where AVX2 keeps them in memory, a loop. So are parts
+// of long blocks on AVX2: unrolled, they would share the activations of all 256 values, by way of
+// the stack.
 template <int T, class F>
 RBEE_INLINE void each_token(const F& f) {
   if constexpr (kLanes >= 8) {
@@ -78,9 +80,9 @@ RBEE_INLINE void each_token(const F& f) {
     for (int t = 0; t < T; ++t) f(t);
   }
 }
-template <int T, class F>
+template <int T, bool short_blocks = true, class F>
 RBEE_INLINE void each_part(const F& f) {
-  if constexpr (kLanes == 16 || (kLanes == 8 && T <= 2)) {
+  if constexpr (kLanes == 16 || (kLanes == 8 && T <= 2 && short_blocks)) {
     unroll<kParts>(f);
   } else {
     for (int part = 0; part < kParts; ++part) f(part);

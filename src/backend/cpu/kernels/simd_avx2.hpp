@@ -89,7 +89,7 @@ RBEE_INLINE Ints lookup(Table table, Ints indices) { return _mm256_shuffle_epi8(
 template <int groups, int T, class Codes>
 RBEE_INLINE void dot_signed(const Codes& codes, const std::byte* q, Ints (&c)[T]) {
   const Ints ones = _mm256_set1_epi16(1);
-  if constexpr (T > 1) hide(q);
+  hide(q);
   unroll<T>([&](auto t) RBEE_LAMBDA { c[t] = _mm256_setzero_si256(); });
   unroll<groups>([&](auto g) RBEE_LAMBDA {
     const Ints w = _mm256_xor_si256(codes.template group<g.kValue>(), splat(0x80808080U));
@@ -117,7 +117,7 @@ RBEE_INLINE void dot(const Codes& codes, const std::byte* q, const std::byte* ne
   constexpr int fit = bits <= 4 ? 8 : bits == 5 ? 4 : bits == 6 ? 2 : 1;
   constexpr int run = fit < groups ? fit : groups;
   const Ints ones = _mm256_set1_epi16(1);
-  if constexpr (T > 1) hide(q);
+  hide(q);
   unroll<T>([&](auto t) RBEE_LAMBDA {
     if constexpr (offset == 0) {
       c[t] = _mm256_setzero_si256();
