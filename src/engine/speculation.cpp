@@ -32,34 +32,13 @@ void GuessRecord::note_unused() noexcept {
   expected_ += kWeight * (kAtFirst - expected_);
 }
 
-// Adds guesses one by one, the likeliest first, while the tokens that a second brings grow.
-void GuessPolicy::choose(std::span<Choice> choices, int n_sequences) const {
-  std::array<double, kMostTokens + 1> chances{};  // of the next guess of each, to be right
-  const std::size_t n = std::min(choices.size(), chances.size());
-  for (std::size_t i = 0; i < n; ++i) chances[i] = choices[i].expected;
-  double tokens = n_sequences;
-  double seconds = cost(n_sequences);
-  for (int size = n_sequences + 1; size <= kMostTokens && seconds > 0; ++size) {
-    std::size_t best = n;
-    for (std::size_t i = 0; i < n; ++i) {
-      const bool more = choices[i].count < std::min(choices[i].available, kMostGuesses);
-      if (more && (best == n || chances[i] > chances[best])) best = i;
-    }
-    if (best == n) return;
-    const double with_it = cost(size);
-    if ((tokens + chances[best]) * seconds <= tokens * with_it) return;
-    tokens += chances[best];
-    seconds = with_it;
-    chances[best] *= choices[best].expected;
-    ++choices[best].count;
-  }
-}
-
-void GuessPolicy::note_step(int n_tokens, double seconds) noexcept {
+void StepTimes::note(int n_tokens, double seconds) noexcept {
   if (n_tokens < 1 || n_tokens > kMostTokens || seconds <= 0) return;
-  constexpr double kWeight = 0.1, kForget = 0.01, kHiccup = 1.5;
+  // What is faster counts more: the first of its size is often slow, and so is a busy neighbour's.
+  constexpr double kSlower = 0.1, kFaster = 0.3, kForget = 0.01, kHiccup = 1.5;
   double& known = seconds_[static_cast<std::size_t>(n_tokens)];
-  known = known > 0 ? known + kWeight * (std::min(seconds, kHiccup * known) - known) : seconds;
+  const double weight = seconds < known ? kFaster : kSlower;
+  known = known > 0 ? known + weight * (std::min(seconds, kHiccup * known) - known) : seconds;
   // What larger steps took was perhaps bad luck, or long ago.
   for (int n = n_tokens + 1; n <= kMostTokens; ++n) {
     double& other = seconds_[static_cast<std::size_t>(n)];
@@ -67,20 +46,105 @@ void GuessPolicy::note_step(int n_tokens, double seconds) noexcept {
   }
 }
 
-double GuessPolicy::cost(int n_tokens) const noexcept {
+void StepTimes::fade() noexcept {
+  constexpr double kForget = 0.004;
+  for (double& known : seconds_) known -= kForget * known;
+}
+
+double StepTimes::seconds(int n_tokens) const noexcept {
   if (n_tokens < 1 || n_tokens > kMostTokens) return 0;
   const double known = seconds_[static_cast<std::size_t>(n_tokens)];
   return known > 0 ? known : hoped(n_tokens);
 }
 
 // Some more than the next smaller step that was seen.
-double GuessPolicy::hoped(int n_tokens) const noexcept {
+double StepTimes::hoped(int n_tokens) const noexcept {
   constexpr double kMorePerToken = 0.05;
   for (int n = n_tokens - 1; n > 0; --n) {
     const double known = seconds_[static_cast<std::size_t>(n)];
     if (known > 0) return known * (1 + kMorePerToken * (n_tokens - n));
   }
   return 0;
+}
+
+namespace {
+
+// The next guess of each sequence, likeliest first.
+class Candidates {
+ public:
+  explicit Candidates(std::span<GuessPolicy::Choice> choices)
+      : choices_(choices.first(std::min(choices.size(), chances_.size()))) {
+    for (std::size_t i = 0; i < choices_.size(); ++i) chances_[i] = choices_[i].expected;
+  }
+
+  // Null when all are taken.
+  GuessPolicy::Choice* best() const {
+    std::size_t best = choices_.size();
+    for (std::size_t i = 0; i < choices_.size(); ++i) {
+      const bool more =
+          choices_[i].count < std::min(choices_[i].available, GuessPolicy::kMostGuesses);
+      if (more && (best == choices_.size() || chances_[i] > chances_[best])) best = i;
+    }
+    return best == choices_.size() ? nullptr : &choices_[best];
+  }
+  double chance(const GuessPolicy::Choice& choice) const { return chances_[index(choice)]; }
+  void take(GuessPolicy::Choice& choice) {
+    chances_[index(choice)] *= choice.expected;
+    ++choice.count;
+  }
+
+ private:
+  std::size_t index(const GuessPolicy::Choice& choice) const {
+    return static_cast<std::size_t>(&choice - choices_.data());
+  }
+
+  std::array<double, GuessPolicy::kMostTokens> chances_{};  // to be right
+  std::span<GuessPolicy::Choice> choices_;
+};
+
+}  // namespace
+
+// Adds guesses while the tokens that a second brings grow.
+GuessPolicy::Step GuessPolicy::choose(std::span<Choice> choices, int n_sequences) const {
+  Candidates candidates(choices);
+  Step step{.n_tokens = n_sequences, .expected = static_cast<double>(n_sequences)};
+  for (;;) {
+    const double seconds = steps_.seconds(step.n_tokens);
+    Choice* best = candidates.best();
+    if (seconds <= 0 || best == nullptr || step.n_tokens == kMostTokens) break;
+    const double with_it = step.expected + candidates.chance(*best);
+    if (with_it * seconds <= step.expected * steps_.seconds(step.n_tokens + 1)) break;
+    candidates.take(*best);
+    step = {step.n_tokens + 1, with_it};
+  }
+  return step;
+}
+
+// The first guess of a round costs more than those of other sequences, so that what does not pay at
+// first may do so in the end: adds all, and takes back what follows the best.
+void GuessPolicy::choose_drafts(std::span<Choice> choices, Step step) const {
+  constexpr double kCaughtUpInARound = 8;  // tokens that take as long together as one alone
+  if (steps_.seconds(step.n_tokens) <= 0) return;
+  Candidates candidates(choices);
+  std::array<int, kMostGuesses> sequences{};  // of each round
+  std::array<Choice*, kMostTokens> taken{};
+  std::size_t n_taken = 0, n_best = 0;
+  double rounds = 0, best_rate = step.expected / steps_.seconds(step.n_tokens);
+  while (step.n_tokens < kMostTokens) {
+    Choice* next = candidates.best();
+    if (next == nullptr) break;
+    const int n = ++sequences[static_cast<std::size_t>(next->count)];
+    rounds += rounds_.seconds(n) - rounds_.seconds(n - 1);
+    if (next->count == 0) {
+      rounds += rounds_.seconds(1) * next->behind / kCaughtUpInARound / std::max(next->ahead, 1);
+    }
+    step = {step.n_tokens + 1, step.expected + candidates.chance(*next)};
+    candidates.take(*next);
+    taken[n_taken++] = next;
+    const double rate = step.expected / (steps_.seconds(step.n_tokens) + rounds);
+    if (rate > best_rate) best_rate = rate, n_best = n_taken;
+  }
+  while (n_taken > n_best) --taken[--n_taken]->count;
 }
 
 }  // namespace rbee

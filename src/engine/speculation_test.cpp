@@ -109,6 +109,89 @@ TEST(GuessPolicy, LargeStepsAreLeftAlone) {
   EXPECT_EQ(choice.count, 0);
 }
 
+// Steps of any size take 1, rounds as given for 1, 2, ... sequences.
+GuessPolicy drafting_policy(const std::vector<double>& rounds) {
+  GuessPolicy policy;
+  for (int n = 1; n <= 40; ++n) policy.note_step(n, 1);
+  for (std::size_t i = 0; i < rounds.size(); ++i) {
+    policy.note_round(static_cast<int>(i) + 1, rounds[i]);
+  }
+  return policy;
+}
+
+int drafts_for(const GuessPolicy& policy, GuessPolicy::Choice choice) {
+  choice.available = 8;
+  policy.choose_drafts({&choice, 1}, {.n_tokens = 1, .expected = 1});
+  return choice.count;
+}
+
+TEST(GuessPolicy, NoDraftsBeforeAnyStepWasSeen) {
+  EXPECT_EQ(drafts_for(GuessPolicy{}, {.expected = 1}), 0);
+}
+
+TEST(GuessPolicy, DraftsAreTriedBeforeAnyRoundWasSeen) {
+  EXPECT_EQ(drafts_for(drafting_policy({}), {.expected = 0.6}), GuessPolicy::kMostGuesses);
+}
+
+// Rounds of 0.2: one draft of 0.8 brings 1.8 tokens in 1.2, then 2.44 in 1.4, 2.95 in 1.6, 3.36 in
+// 1.8, 3.69 in 2: the best are four.
+TEST(GuessPolicy, AsManyDraftsAsPay) {
+  const GuessPolicy policy = drafting_policy({0.2});
+  EXPECT_EQ(drafts_for(policy, {.expected = 0.8}), 4);
+  EXPECT_EQ(drafts_for(policy, {.expected = 0.5}), 1);
+  EXPECT_EQ(drafts_for(policy, {.expected = 0.15}), 0);
+  EXPECT_EQ(drafts_for(policy, {.expected = 1}), GuessPolicy::kMostGuesses);
+}
+
+TEST(GuessPolicy, NoDraftsWhereTheyTakeAsLongAsTheModel) {
+  EXPECT_EQ(drafts_for(drafting_policy({1}), {.expected = 0.99}), 0);
+}
+
+TEST(GuessPolicy, CatchingUpHasToPayInWhatIsAhead) {
+  const GuessPolicy policy = drafting_policy({0.1});
+  EXPECT_GT(drafts_for(policy, {.expected = 0.8, .behind = 1000, .ahead = 200}), 0);
+  EXPECT_EQ(drafts_for(policy, {.expected = 0.8, .behind = 1000, .ahead = 3}), 0);
+}
+
+// A round of 0.6 does not pay for one of four sequences, and does for all of them.
+TEST(GuessPolicy, ARoundServesAllSequences) {
+  const GuessPolicy policy = drafting_policy({0.6, 0.61, 0.62, 0.63});
+  std::vector<GuessPolicy::Choice> choices(4, {.expected = 0.9, .available = 8});
+  policy.choose_drafts(choices, {.n_tokens = 4, .expected = 4});
+  for (const auto& choice : choices) EXPECT_GE(choice.count, 1);
+  choices.assign(1, {.expected = 0.9, .available = 8});
+  policy.choose_drafts(choices, {.n_tokens = 4, .expected = 4});
+  EXPECT_EQ(choices[0].count, 0);
+}
+
+TEST(GuessPolicy, DraftsComeOnTopOfTheGuessesThatAreThere) {
+  GuessPolicy policy;
+  for (int n = 1; n <= 64; ++n) policy.note_step(n, n < 10 ? 1 : 10);
+  policy.note_round(1, 0.01);
+  std::vector<GuessPolicy::Choice> found{{.expected = 0.9, .available = 6}};
+  const GuessPolicy::Step step = policy.choose(found, 2);
+  EXPECT_EQ(found[0].count, 6);
+  EXPECT_EQ(step.n_tokens, 8);
+  EXPECT_NEAR(step.expected, 2 + 0.9 * (1 - 0.531441) / 0.1, 1e-6);
+  std::vector<GuessPolicy::Choice> drafts{{.expected = 0.9, .available = 8}};
+  policy.choose_drafts(drafts, step);
+  EXPECT_EQ(drafts[0].count, 1);  // a tenth token is too dear
+}
+
+TEST(GuessPolicy, TriesADraftAgainAfterLong) {
+  GuessPolicy policy = drafting_policy({1});
+  for (int i = 0; i < 50; ++i) policy.note_no_round();
+  EXPECT_EQ(drafts_for(policy, {.expected = 0.7}), 0);
+  for (int i = 0; i < 200; ++i) policy.note_no_round();
+  EXPECT_GT(drafts_for(policy, {.expected = 0.7}), 0);
+}
+
+TEST(GuessPolicy, ASlowFirstRoundIsSoonForgotten) {
+  GuessPolicy policy = drafting_policy({1});
+  for (int i = 0; i < 6; ++i) policy.note_round(1, 0.1);
+  EXPECT_GT(drafts_for(policy, {.expected = 0.7}), 0);
+}
+
 TEST(GuessRecord, LearnsAndForgets) {
   GuessRecord record;
   const double first = record.expected();
