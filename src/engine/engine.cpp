@@ -6,11 +6,11 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <string>
 #include <thread>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "base/log.hpp"
@@ -27,7 +27,9 @@
 namespace rbee {
 namespace {
 
-StatePlan plan_and_allocate(Backend& backend, const ModelInfo& info, const EngineOptions& options) {
+// Both models get as many pages and slots, so that those of a sequence serve both.
+StatePlan plan_and_allocate(Backend& backend, const ModelInfo& info, const EngineOptions& options,
+                            const Draft& draft) {
   if (info.context_limit > 0 && options.max_context > info.context_limit) {
     throw BackendError(
         fmt::format("a context of {} tokens was asked for, this model can do up to {}",
@@ -39,11 +41,18 @@ StatePlan plan_and_allocate(Backend& backend, const ModelInfo& info, const Engin
           : static_cast<std::size_t>(static_cast<double>(free_memory()) * kStateShareOfFreeMemory);
   const int context = options.max_context > 0 ? options.max_context : info.max_context;
   const std::vector<LayerState> layers = with_rings(info.state, context, options.step_tokens());
-  const StateNeeds needs{.page_bytes = backend.page_bytes(layers),
-                         .slot_bytes = backend.slot_bytes(layers),
-                         .model_context = info.max_context,
-                         .max_context = options.max_context,
-                         .max_sequences = options.max_sequences};
+  StateNeeds needs{.page_bytes = backend.page_bytes(layers),
+                   .slot_bytes = backend.slot_bytes(layers),
+                   .model_context = info.max_context,
+                   .max_context = options.max_context,
+                   .max_sequences = options.max_sequences};
+  std::vector<LayerState> draft_layers;
+  if (draft.model != nullptr) {
+    draft_layers =
+        with_rings(draft.model->info().state, context, Drafter::step_tokens(options.step_tokens()));
+    needs.page_bytes += draft.backend->page_bytes(draft_layers);
+    needs.slot_bytes += draft.backend->slot_bytes(draft_layers);
+  }
   Result<StatePlan, std::string> plan = plan_state(needs, budget);
   if (!plan) throw BackendError(plan.error());
   if (options.max_context == 0 && plan->max_context < info.max_context) {
@@ -55,13 +64,22 @@ StatePlan plan_and_allocate(Backend& backend, const ModelInfo& info, const Engin
               plan->max_context, info.max_context);
   }
   backend.allocate_state(layers, plan->n_pages, plan->n_slots);
+  if (draft.model != nullptr) {
+    draft.backend->allocate_state(draft_layers, plan->n_pages, plan->n_slots);
+  }
   return *plan;
 }
 
-bool can_go_back(const ModelInfo& info) {
-  return std::none_of(info.state.begin(), info.state.end(), [](const LayerState& layer) {
-    return std::holds_alternative<Recurrent>(layer);
-  });
+// None where nothing is guessed.
+Draft checked_draft(const Draft& draft, const ModelInfo& info, const EngineOptions& options) {
+  if (draft.model == nullptr || options.speculate == Speculate::never) return {};
+  if (!can_go_back(info)) {
+    throw BackendError("a draft model is of no use to a model with recurrent layers");
+  }
+  if (!can_go_back(draft.model->info())) {
+    throw BackendError("a model with recurrent layers cannot be a draft model");
+  }
+  return draft;
 }
 
 std::uint64_t random_seed() {
@@ -77,7 +95,8 @@ double seconds(const std::optional<Sequence::Clock::time_point>& from,
 }  // namespace
 
 struct Engine::Impl {
-  Impl(Backend& backend_in, const Model& model_in, const EngineOptions& options_in);
+  Impl(Backend& backend_in, const Model& model_in, const EngineOptions& options_in,
+       const Draft& draft_in);
 
   // Any thread.
   Result<std::shared_ptr<TokenStream>, SubmitError> submit(GenerationRequest request);
@@ -88,8 +107,11 @@ struct Engine::Impl {
   void take_incoming();
   void sweep();
   void guess();
+  GuessPolicy::Step look_up_guesses();
+  void draft_guesses(GuessPolicy::Step step);
   void step(std::span<const Slice> slices);
   void advance(const Slice& slice, std::span<const float> logits);
+  void note_guesses(Sequence& sequence, int checked, int kept);
   bool pick(Sequence& sequence, std::span<const float> logits);
   void finish(Sequence& sequence, FinishReason reason, std::string error = {});
   void publish();
@@ -97,6 +119,7 @@ struct Engine::Impl {
   Backend& backend;
   const Model& model;
   const EngineOptions options;
+  const Draft draft;
   const StatePlan plan;
   const int n_vocab;
   const bool guessing;
@@ -120,24 +143,34 @@ struct Engine::Impl {
   SamplerScratch scratch;
   std::vector<Slice> slices_under_way;
   std::vector<Sequence*> all;
-  std::vector<Sequence*> guessed;  // have a guess
+  std::vector<Sequence*> decoding;  // about to get one token, or more if guesses are right
+  std::vector<Sequence*> guessed;   // have a guess
+  std::vector<Drafter::Wish> wishes;
   std::vector<GuessPolicy::Choice> choices;
   GuessPolicy guess_policy;
+  GuessRecord draft_record;        // over all sequences: what a new one begins with
+  std::optional<Drafter> drafter;  // none: no draft, or it failed
   EngineStats counts;
 
   std::thread thread;
 };
 
-Engine::Impl::Impl(Backend& backend_in, const Model& model_in, const EngineOptions& options_in)
+Engine::Impl::Impl(Backend& backend_in, const Model& model_in, const EngineOptions& options_in,
+                   const Draft& draft_in)
     : backend(backend_in),
       model(model_in),
       options(options_in),
-      plan(plan_and_allocate(backend, model.info(), options)),
+      draft(checked_draft(draft_in, model.info(), options)),
+      plan(plan_and_allocate(backend, model.info(), options, draft)),
       n_vocab(model.info().vocab_size),
       guessing(options.speculate != Speculate::never && can_go_back(model.info())),
       cache(plan.n_pages, plan.n_slots),
       scheduler(cache, {.max_sequences = options.max_sequences,
                         .max_batch_tokens = options.step_tokens()}) {
+  if (draft.model != nullptr) {
+    const int n_valid = options.n_vocab_valid > 0 ? options.n_vocab_valid : n_vocab;
+    drafter.emplace(draft, n_valid, plan.n_slots > 0, options.step_tokens());
+  }
   publish();
 }
 
@@ -204,7 +237,10 @@ void Engine::Impl::loop() {
 
 void Engine::Impl::take_incoming() {
   const std::lock_guard lock(mutex);
-  for (auto& sequence : incoming) scheduler.add(std::move(sequence));
+  for (auto& sequence : incoming) {
+    sequence->drafts = draft_record;
+    scheduler.add(std::move(sequence));
+  }
   incoming.clear();
 }
 
@@ -224,14 +260,25 @@ void Engine::Impl::sweep() {
 
 // Guesses for the sequences that are about to decode.
 void Engine::Impl::guess() {
+  if (drafter) scheduler.make_room_to_decode();
   scheduler.collect(all);
-  guessed.clear();
-  choices.clear();
-  int decoding = 0;
+  decoding.clear();
   for (Sequence* sequence : all) {
     sequence->guess.clear();
-    if (!sequence->state || sequence->paused || sequence->n_pending() != 1) continue;
-    ++decoding;
+    sequence->drafted = false;
+    if (sequence->state && !sequence->paused && sequence->n_pending() == 1) {
+      decoding.push_back(sequence);
+    }
+  }
+  const GuessPolicy::Step step = look_up_guesses();
+  if (drafter) draft_guesses(step);
+}
+
+// Returns what a step with these guesses is.
+GuessPolicy::Step Engine::Impl::look_up_guesses() {
+  guessed.clear();
+  choices.clear();
+  for (Sequence* sequence : decoding) {
     const int room = sequence->limit - sequence->n_tokens() - 1;
     look_up(sequence->tokens, std::min(room, GuessPolicy::kMostGuesses), sequence->guess);
     if (sequence->guess.empty()) continue;
@@ -239,11 +286,53 @@ void Engine::Impl::guess() {
     choices.push_back({.expected = sequence->guesses.expected(),
                        .available = static_cast<int>(sequence->guess.size())});
   }
-  if (options.speculate == Speculate::always) return;
-  guess_policy.choose(choices, decoding);
+  if (options.speculate == Speculate::always) return {};
+  const auto step = guess_policy.choose(choices, static_cast<int>(decoding.size()));
   for (std::size_t i = 0; i < guessed.size(); ++i) {
     guessed[i]->guess.resize(static_cast<std::size_t>(choices[i].count));
     if (choices[i].count == 0) guessed[i]->guesses.note_unused();
+  }
+  return step;
+}
+
+// Guesses of the draft model for those that have none, to be added to the step.
+void Engine::Impl::draft_guesses(GuessPolicy::Step step) {
+  constexpr int kFarAhead = 256;     // answers may end before their limit
+  constexpr int kTokensOfAStep = 2;  // or more, where drafts pay
+  wishes.clear();
+  choices.clear();
+  for (Sequence* sequence : decoding) {
+    const int left = sequence->limit - sequence->n_tokens();
+    const int most = std::min({left - 1, drafter->room(*sequence), GuessPolicy::kMostGuesses});
+    if (!sequence->guess.empty() || most < 1) continue;
+    wishes.push_back({sequence, most});
+    choices.push_back({.expected = sequence->drafts.expected(),
+                       .available = most,
+                       .behind = Drafter::behind(*sequence),
+                       .ahead = std::min(left, kFarAhead) / kTokensOfAStep});
+  }
+  if (options.speculate == Speculate::adaptive) {
+    guess_policy.choose_drafts(choices, step);
+    bool any = wishes.empty();
+    for (std::size_t i = 0; i < wishes.size(); ++i) {
+      wishes[i].count = choices[i].count;
+      if (choices[i].count == 0) wishes[i].sequence->drafts.note_unused();
+      any = any || choices[i].count > 0;
+    }
+    if (!any) guess_policy.note_no_round();
+  }
+  // Nobody gives way for a guess.
+  std::erase_if(wishes, [](const Drafter::Wish& wish) {
+    Sequence& sequence = *wish.sequence;
+    return wish.count == 0 || !sequence.state->reserve(sequence.n_tokens() + wish.count);
+  });
+  try {
+    drafter->draft(wishes, guess_policy);
+    for (const Drafter::Wish& wish : wishes) wish.sequence->drafted = true;
+  } catch (const std::exception& error) {
+    log::error("the draft model failed and is not asked again: {}", error.what());
+    for (const Drafter::Wish& wish : wishes) wish.sequence->guess.clear();
+    drafter.reset();
   }
 }
 
@@ -288,16 +377,24 @@ void Engine::Impl::step(std::span<const Slice> slices) {
 void Engine::Impl::advance(const Slice& slice, std::span<const float> logits) {
   Sequence& sequence = *slice.sequence;
   counts.guessed_tokens += static_cast<std::uint64_t>(slice.n_guesses);
+  if (sequence.drafted) counts.drafted_tokens += static_cast<std::uint64_t>(slice.n_guesses);
   for (int kept = 0;; ++kept) {
     if (!pick(sequence, logits.first(n_vocab))) return;
     if (kept == slice.n_guesses || sequence.tokens.back() != sequence.guess[kept]) {
-      sequence.guesses.note(slice.n_guesses, kept);
+      note_guesses(sequence, slice.n_guesses, kept);
       return;
     }
     ++sequence.n_computed;
     ++counts.guesses_kept;
+    if (sequence.drafted) ++counts.drafts_kept;
     logits = logits.subspan(n_vocab);
   }
+}
+
+void Engine::Impl::note_guesses(Sequence& sequence, int checked, int kept) {
+  if (!sequence.drafted) return sequence.guesses.note(checked, kept);
+  sequence.drafts.note(checked, kept);
+  draft_record.note(checked, kept);
 }
 
 // Picks the next token of a sequence; ends it, and returns false, if that was the last.
@@ -363,8 +460,9 @@ void Engine::Impl::publish() {
   published = counts;
 }
 
-Engine::Engine(Backend& backend, const Model& model, const EngineOptions& options)
-    : impl_(std::make_unique<Impl>(backend, model, options)) {
+Engine::Engine(Backend& backend, const Model& model, const EngineOptions& options,
+               const Draft& draft)
+    : impl_(std::make_unique<Impl>(backend, model, options, draft)) {
   impl_->thread = std::thread([this] { impl_->loop(); });
 }
 

@@ -8,6 +8,7 @@
 
 #include "backend/backend.hpp"
 #include "base/result.hpp"
+#include "engine/drafter.hpp"
 #include "engine/request.hpp"
 #include "engine/token_stream.hpp"
 #include "model/model.hpp"
@@ -31,6 +32,7 @@ struct EngineOptions {
       0;  // for the cache; 0: room for max_sequences of max_context, within free memory
   std::size_t stream_capacity = 256;
   // Guesses are checked (engine/speculation.hpp), unless the model has state that cannot go back.
+  // With never a draft model is not heeded either.
   Speculate speculate = Speculate::adaptive;
   // Ids from here on are never picked: rows that pad the vocabulary to a round number and that the
   // tokenizer does not know. 0: all of the model's.
@@ -53,15 +55,19 @@ struct EngineStats {
   std::uint64_t preemptions = 0;
   std::uint64_t guessed_tokens = 0;  // checked by steps
   std::uint64_t guesses_kept = 0;    // of these: became part of an answer
+  std::uint64_t drafted_tokens = 0;  // of the guessed: those of the draft model
+  std::uint64_t drafts_kept = 0;     // of these: became part of an answer
   std::uint64_t finished = 0;        // ended by length, eos or error
   std::uint64_t cancelled = 0;       // ended by their consumer or by shutdown
 };
 
 class Engine {
  public:
-  // Allocates the state and starts the engine thread. backend and model must outlive the engine.
-  // Throws BackendError when not even one sequence of max_context fits.
-  Engine(Backend& backend, const Model& model, const EngineOptions& options);
+  // Allocates the state and starts the engine thread. backend and model must outlive the engine, as
+  // must those of the draft, whose backend is another one. Throws BackendError when not even one
+  // sequence of max_context fits, and for a draft where either model has state that cannot go back.
+  Engine(Backend& backend, const Model& model, const EngineOptions& options,
+         const Draft& draft = {});
   ~Engine();  // cancels what runs and joins the thread
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;

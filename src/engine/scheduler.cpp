@@ -77,13 +77,21 @@ void Scheduler::take_slice(Sequence& sequence) {
   budget_ -= n;
 }
 
-void Scheduler::schedule_decodes() {
+void Scheduler::make_room_to_decode() {
   work_.clear();  // preemption changes running_ while we go
   for (const auto& s : running_) {
     if (!s->paused && s->n_pending() == 1) work_.push_back(s.get());
   }
   for (Sequence* sequence : work_) {
-    if (sequence->state && reserve(*sequence)) take_slice(*sequence);
+    if (sequence->state) reserve(*sequence);
+  }
+}
+
+// Who gives way arrived after those that have their room already.
+void Scheduler::schedule_decodes() {
+  make_room_to_decode();
+  for (Sequence* sequence : work_) {
+    if (sequence->state) take_slice(*sequence);
   }
 }
 
@@ -99,14 +107,13 @@ void Scheduler::schedule_guesses() {
 }
 
 // Makes room for all tokens of a running sequence at the cost of others, or else preempts it.
-bool Scheduler::reserve(Sequence& sequence) {
+void Scheduler::reserve(Sequence& sequence) {
   while (!sequence.state->reserve(sequence.n_tokens())) {
     Sequence* victim = last_paused();
     if (victim == nullptr) victim = running_.back().get();
     preempt(*victim);
-    if (victim == &sequence) return false;
+    if (victim == &sequence) return;
   }
-  return true;
 }
 
 Sequence* Scheduler::last_paused() const {
@@ -119,6 +126,7 @@ void Scheduler::preempt(Sequence& sequence) {
   std::unique_ptr<Sequence> taken = extract(running_, sequence);
   taken->state.reset();
   taken->n_computed = 0;
+  taken->n_drafted = 0;
   ++preemptions_;
   insert_by_arrival(waiting_, std::move(taken));
 }

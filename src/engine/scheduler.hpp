@@ -46,6 +46,10 @@ class Scheduler {
   // The caller then adds n_tokens to n_computed of each.
   std::span<const Slice> next();
 
+  // Makes room for the tokens that decoding sequences have in the next step, as next does, so that
+  // guesses made before it can take what is left.
+  void make_room_to_decode();
+
   // Takes a sequence out, wherever it is, and gives its state back.
   std::unique_ptr<Sequence> remove(Sequence& sequence);
 
@@ -63,7 +67,7 @@ class Scheduler {
   void schedule_prefills();
   void admit();
   bool make_room(const Sequence& sequence);
-  bool reserve(Sequence& sequence);
+  void reserve(Sequence& sequence);
   Sequence* last_paused() const;
   void preempt(Sequence& sequence);
   void take_slice(Sequence& sequence);

@@ -96,6 +96,24 @@ TEST_F(SchedulerTest, SmallBudgetsStillServeEverySequence) {
   EXPECT_EQ(step().size(), 4u);
 }
 
+TEST_F(SchedulerTest, RoomMadeBeforeAStepIsWhatTheStepMakes) {
+  set_up(5, {.max_sequences = 4, .max_batch_tokens = 1000});
+  Sequence& a = add(2 * kPage, kPage);
+  Sequence& b = add(2 * kPage - 1, kPage);
+  step();
+  step();  // a took the last page, now b wants one
+  a.n_drafted = 7;
+  b.n_drafted = 5;
+  scheduler_->make_room_to_decode();
+  EXPECT_EQ(a.state->pages().size(), 3u);
+  EXPECT_FALSE(b.state);
+  EXPECT_EQ(a.n_drafted, 7);
+  EXPECT_EQ(b.n_drafted, 0);  // with its pages goes what was drafted
+  EXPECT_EQ(scheduler_->preemptions(), 1u);
+  EXPECT_EQ(step(), (Step{{0, 1}}));
+  EXPECT_EQ(scheduler_->preemptions(), 1u);
+}
+
 TEST_F(SchedulerTest, NeverMoreThanMaxSequences) {
   set_up(100, {.max_sequences = 2, .max_batch_tokens = 100});
   for (int i = 0; i < 5; ++i) add(1, 2);

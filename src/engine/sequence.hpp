@@ -33,7 +33,11 @@ struct Sequence {
 
   // --- speculation ---
   std::vector<std::int32_t> guess;  // what the next tokens may be; checked with the next step
-  GuessRecord guesses;
+  bool drafted = false;             // it is of the draft model
+  // Tokens whose keys and values of the draft model are in the state. While a guess is not checked,
+  // those of the guess count too: the first n_computed hold in any case.
+  int n_drafted = 0;
+  GuessRecord guesses, drafts;  // looked up, and of the draft model
 
   // --- times for Finish ---
   std::optional<Clock::time_point> admitted, first_token, last_token;

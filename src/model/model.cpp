@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <variant>
 
 #include "backend/backend.hpp"
 
@@ -14,6 +15,12 @@ void check_context(const ModelInfo& info, const Batch& batch) {
     throw BackendError("a sequence of " + std::to_string(longest) +
                        " tokens, this model can do up to " + std::to_string(info.context_limit));
   }
+}
+
+bool can_go_back(const ModelInfo& info) {
+  return std::none_of(info.state.begin(), info.state.end(), [](const LayerState& layer) {
+    return std::holds_alternative<Recurrent>(layer);
+  });
 }
 
 }  // namespace rbee

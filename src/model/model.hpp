@@ -22,6 +22,9 @@ struct ModelInfo {
 // Throws BackendError when a sequence of the batch goes beyond the context limit.
 void check_context(const ModelInfo& info, const Batch& batch);
 
+// Whether a sequence can be set back to an earlier position, which recurrent layers cannot.
+bool can_go_back(const ModelInfo& info);
+
 class Model {
  public:
   virtual ~Model() = default;

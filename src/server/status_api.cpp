@@ -123,6 +123,10 @@ void add_engine_metrics(MetricsText& text, const EngineStats& stats) {
            static_cast<double>(stats.guessed_tokens));
   text.add("worker_guesses_kept_total", "counter", "Guesses that became part of answers.",
            static_cast<double>(stats.guesses_kept));
+  text.add("worker_drafted_tokens_total", "counter", "Guesses by the draft model.",
+           static_cast<double>(stats.drafted_tokens));
+  text.add("worker_drafts_kept_total", "counter", "Of these, what became part of answers.",
+           static_cast<double>(stats.drafts_kept));
   text.add("worker_sequences_finished_total", "counter", "Generations that ended by themselves.",
            static_cast<double>(stats.finished));
   text.add("worker_sequences_cancelled_total", "counter", "Generations that were cancelled.",

@@ -51,11 +51,12 @@ struct TextHash {
 
 class HashModel final : public Model {
  public:
-  explicit HashModel(int max_context, bool with_slots = true) {
+  explicit HashModel(int max_context, bool with_slots = true, int context_limit = 0) {
     info_ = {.n_layers = 1,
              .hidden_size = 2,
              .vocab_size = kHashVocab,
              .max_context = max_context,
+             .context_limit = context_limit,
              .state = {PagedKv{.n_kv_heads = 1, .head_dim = 2, .window = 0}}};
     if (with_slots) info_.state.push_back(Recurrent{8});
   }
@@ -73,6 +74,7 @@ class HashBackend final : public Backend {
   // Called on the engine thread before each step; may block, or throw.
   std::function<void(const Batch&)> before_step;
   std::atomic<bool> wrong_size{false};  // give logits of a wrong size
+  int another_every = 0;  // at each so manieth position the logits are those of another model
 
   std::string name() const override { return "hash"; }
   Weight pack(const HostMatrix&) override { return {}; }
@@ -151,6 +153,7 @@ class HashBackend final : public Backend {
       for (std::size_t r = 0; r < b.logit_rows.size(); ++r) {
         if (b.logit_rows[r] != row) continue;
         for (int p = 0; p <= position; ++p) hash.add_cell(cell(p), p);
+        if (another_every > 0 && position % another_every == 0) hash.sum += 12345;
         hash.fill_logits(b.tokens[row], std::span(logits_).subspan(r * kHashVocab, kHashVocab));
       }
     }
