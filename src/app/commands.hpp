@@ -40,13 +40,14 @@ struct ModelOptions {
   bool no_repack = false;
   std::string quantize;
   std::string importance_matrix;
+  std::string draft;  // model; none: empty
 };
 
 enum class ModelFlag { option, positional, required_option };
 void add_model_options(CLI::App& command, ModelOptions& options, ModelFlag flag);
 
-// --speculate, of the commands that have an engine.
-void add_speculate_option(CLI::App& command, Speculate& speculate);
+// --speculate and --draft-model, of the commands that have an engine.
+void add_speculate_options(CLI::App& command, Speculate& speculate, ModelOptions& options);
 
 LoadOptions load_options(const ModelOptions& options);
 // Resolves the model's name or path and loads it, with a progress line on stderr when that is a
@@ -55,5 +56,9 @@ LoadedModel load(const ModelOptions& options, LoadOptions load);
 // The same with load_options. context and step_tokens: see LoadOptions.
 LoadedModel load(const ModelOptions& options, bool with_tokenizer, int context = 0,
                  int step_tokens = 0);
+// The draft model that the options name, for an engine over this model; a null model where they
+// name none or it would not be asked. It is not rounded: --quantize and --imatrix are the model's.
+LoadedModel load_draft(const ModelOptions& options, const LoadedModel& model,
+                       const EngineOptions& engine);
 
 }  // namespace rbee

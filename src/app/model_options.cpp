@@ -10,6 +10,7 @@
 
 #include "app/commands.hpp"
 #include "app/model_path.hpp"
+#include "engine/load_draft.hpp"
 
 namespace rbee {
 
@@ -64,7 +65,7 @@ void add_model_options(CLI::App& command, ModelOptions& options, ModelFlag flag)
       ->envname("RBEE_IMATRIX");
 }
 
-void add_speculate_option(CLI::App& command, Speculate& speculate) {
+void add_speculate_options(CLI::App& command, Speculate& speculate, ModelOptions& options) {
   const std::map<std::string, Speculate> names{{"never", Speculate::never},
                                                {"adaptive", Speculate::adaptive},
                                                {"always", Speculate::always}};
@@ -75,15 +76,29 @@ void add_speculate_option(CLI::App& command, Speculate& speculate) {
       ->envname("RBEE_SPECULATE")
       ->transform(CLI::CheckedTransformer(names).description(""))
       ->default_str("adaptive");
+  command
+      .add_option("--draft-model", options.draft,
+                  "smaller model of the same vocabulary that guesses what the text does not "
+                  "repeat: path or name as MODEL")
+      ->envname("RBEE_DRAFT_MODEL");
 }
 
-LoadOptions load_options(const ModelOptions& options) {
+namespace {
+
+LoadOptions device_options(const ModelOptions& options) {
   LoadOptions result;
   result.device = options.device;
   result.backend.threads = options.threads;
   result.backend.cpu_isa = options.cpu_isa;
   result.backend.kv_type = options.kv_type;
   result.backend.repack = !options.no_repack;
+  return result;
+}
+
+}  // namespace
+
+LoadOptions load_options(const ModelOptions& options) {
+  LoadOptions result = device_options(options);
   if (!options.quantize.empty()) {
     result.quantize = Quantization{mixture_from_name(options.quantize).value()};
   }
@@ -93,6 +108,16 @@ LoadOptions load_options(const ModelOptions& options) {
         std::make_shared<const ImportanceMatrix>(ImportanceMatrix::load(options.importance_matrix));
   }
   return result;
+}
+
+LoadedModel load_draft(const ModelOptions& options, const LoadedModel& model,
+                       const EngineOptions& engine) {
+  if (options.draft.empty() || engine.speculate == Speculate::never) return {};
+  LoadOptions load = device_options(options);
+  load.context = engine.max_context;
+  load.step_tokens = Drafter::step_tokens(engine.step_tokens());
+  return rbee::load_draft(resolve_model(options.draft, cache_roots_from_environment()), load,
+                          model);
 }
 
 LoadedModel load(const ModelOptions& options, bool with_tokenizer, int context, int step_tokens) {

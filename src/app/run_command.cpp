@@ -122,6 +122,8 @@ class Chat {
     return answer;
   }
 
+  EngineStats engine_stats() const { return engine_.stats(); }
+
   void forget() {
     messages_ = Json::array();
     if (!options_.system.empty())
@@ -183,10 +185,15 @@ void print_speed(const Finish& finish) {
 int answer_once(const RunOptions& options, Chat& chat, const std::string& prompt) {
   const Answer answer = chat.ask(prompt, options.json);
   if (options.json) {
+    const EngineStats stats = chat.engine_stats();
     const Json report{{"text", answer.text},
                       {"prompt_tokens", answer.finish.prompt_tokens},
                       {"completion_tokens", answer.finish.completion_tokens},
-                      {"tokens_per_second", tokens_per_second(answer.finish)}};
+                      {"tokens_per_second", tokens_per_second(answer.finish)},
+                      {"guessed_tokens", stats.guessed_tokens},
+                      {"guesses_kept", stats.guesses_kept},
+                      {"drafted_tokens", stats.drafted_tokens},
+                      {"drafts_kept", stats.drafts_kept}};
     fmt::print("{}\n", dump_json(report));
     return 0;
   }
@@ -257,7 +264,9 @@ int run_chat(const RunOptions& options) {
   engine_options.speculate = options.speculate;
   LoadedModel model = load(options.model, true, options.context, engine_options.step_tokens());
   engine_options.n_vocab_valid = model.tokenizer->vocab_size();
-  Engine engine(*model.backend, *model.model, engine_options);
+  const LoadedModel draft = load_draft(options.model, model, engine_options);
+  Engine engine(*model.backend, *model.model, engine_options,
+                {draft.backend.get(), draft.model.get()});
   Chat chat(options, model, engine);
   const bool terminal = ::isatty(STDIN_FILENO) != 0 && ::isatty(STDOUT_FILENO) != 0;
   if (!options.prompt.empty()) {
@@ -308,7 +317,7 @@ void add_run(CLI::App& app, Command& selected) {
   command->add_option("--ctx", options->context, "context in tokens; 0: the model's own")
       ->check(CLI::Range(0, 1 << 26))
       ->capture_default_str();
-  add_speculate_option(*command, options->speculate);
+  add_speculate_options(*command, options->speculate, options->model);
   command->add_flag("--raw", options->raw, "no chat template: the prompt is continued as it is");
   command->add_flag("--json", options->json, "print one JSON report instead of streaming");
   add_sampling_options(*command, *options);

@@ -82,7 +82,7 @@ void complete(ServeOptions& options) {
 
 // What is loaded and served, in the order of construction.
 struct Serving {
-  LoadedModel model;
+  LoadedModel model, draft;
   std::unique_ptr<Engine> engine;
 };
 
@@ -98,8 +98,10 @@ void load_and_serve(const ServeOptions& options, Server& server, Serving& servin
   serving.model = load_model(path, load);
   EngineOptions engine_options = options.engine;
   engine_options.n_vocab_valid = serving.model.tokenizer->vocab_size();
+  serving.draft = load_draft(options.model, serving.model, engine_options);
   serving.engine =
-      std::make_unique<Engine>(*serving.model.backend, *serving.model.model, engine_options);
+      std::make_unique<Engine>(*serving.model.backend, *serving.model.model, engine_options,
+                               Draft{serving.draft.backend.get(), serving.draft.model.get()});
   const std::string name = model_name(options.model.model, path);
   ChatFraming framing = chat_framing(serving.model);
   server.set_model({.name = name,
@@ -173,7 +175,7 @@ void add_network_options(CLI::App& command, ServeOptions& options) {
                    "errors of tagged bodies as 500 and plain text, as the original worker");
 }
 
-void add_engine_options(CLI::App& command, EngineOptions& engine) {
+void add_engine_options(CLI::App& command, EngineOptions& engine, ModelOptions& model) {
   command.add_option("--ctx", engine.max_context, "longest sequence in tokens; 0: the model's own")
       ->envname("RBEE_CTX")
       ->check(CLI::Range(0, 1 << 26))
@@ -197,7 +199,7 @@ void add_engine_options(CLI::App& command, EngineOptions& engine) {
       ->envname("RBEE_CACHE_BYTES")
       ->transform(CLI::AsSizeValue(false))
       ->capture_default_str();
-  add_speculate_option(command, engine.speculate);
+  add_speculate_options(command, engine.speculate, model);
 }
 
 }  // namespace
@@ -210,7 +212,7 @@ void add_serve(CLI::App& app, Command& selected) {
   add_model_options(*command, options->model, ModelFlag::option);
   add_network_options(*command, *options);
   add_identity_options(*command, *options);
-  add_engine_options(*command, options->engine);
+  add_engine_options(*command, options->engine, options->model);
   command->callback([options, &selected] {
     // Not a flag: a token on the command line would show in the process list.
     if (const char* token = std::getenv("LLORCH_API_TOKEN")) options->server.token = token;

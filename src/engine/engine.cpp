@@ -35,10 +35,14 @@ StatePlan plan_and_allocate(Backend& backend, const ModelInfo& info, const Engin
         fmt::format("a context of {} tokens was asked for, this model can do up to {}",
                     options.max_context, info.context_limit));
   }
+  // Weights that are read from the file should keep their place among the pages of files, which
+  // count as free.
+  const std::size_t all = free_memory();
+  const std::size_t free = all - std::min(all, backend.memory().in_file);
   const std::size_t budget =
       options.state_bytes > 0
           ? options.state_bytes
-          : static_cast<std::size_t>(static_cast<double>(free_memory()) * kStateShareOfFreeMemory);
+          : static_cast<std::size_t>(static_cast<double>(free) * kStateShareOfFreeMemory);
   const int context = options.max_context > 0 ? options.max_context : info.max_context;
   const std::vector<LayerState> layers = with_rings(info.state, context, options.step_tokens());
   StateNeeds needs{.page_bytes = backend.page_bytes(layers),

@@ -78,6 +78,16 @@ def test_run_answers_a_piped_prompt(cli):
     assert report["completion_tokens"] <= 10 and report["text"]
 
 
+def test_a_draft_model_changes_no_answer(cli):
+    args = ("run", MODEL, "Name three primary colors.", "--temperature", 0, "-n", 40, "--json")
+    plain = json.loads(cli(*args, "--speculate", "never").stdout)
+    drafted = json.loads(cli(*args, "--speculate", "always", "--draft-model", MODEL).stdout)
+    assert drafted["text"] == plain["text"]
+    assert plain["guessed_tokens"] == 0 and drafted["drafts_kept"] > 10
+    refused = cli(*args, "--draft-model", FIXTURES / "llama3", code=1)
+    assert "draft model" in refused.stderr and "49152 tokens" in refused.stderr
+
+
 def read_until(fd, wanted, seconds=30):
     seen = b""
     deadline = time.monotonic() + seconds
