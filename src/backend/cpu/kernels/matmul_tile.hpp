@@ -101,6 +101,11 @@ void quantised_tile(const TileArgs& args) {
   each_part<T, kShort>([&](auto part) RBEE_LAMBDA {
     each_token<T>([&](auto t) RBEE_LAMBDA { sums[part][t] = zero_floats(); });
   });
+  if constexpr (T > 2) {
+    // What is stored at the end is fetched meanwhile: a line for each token, far apart.
+    each_token<T>([&](auto t)
+                      RBEE_LAMBDA { __builtin_prefetch(args.out + t * args.out_stride, 1); });
+  }
   const std::byte* w = args.panels;
   ActBlock<T> x{args.tile};
   for (int k = 0; k < args.cols; k += F::kValues) {
