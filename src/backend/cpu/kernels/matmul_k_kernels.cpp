@@ -43,6 +43,44 @@ struct ScaleMin {
       }
     });
   }
+
+#if defined(RBEE_ISA_avx2)
+  // The same for one token and both parts of the panel.
+  RBEE_MEMBER static void add_row(const std::byte* w, ActBlock<1> x, Floats (&sums)[kParts][1]) {
+    const std::byte* codes = w + 256;
+    for (int v = 0; v < 2; ++v) {
+      Ints scales[2], mins[2];
+      unroll<2>([&](auto part) RBEE_LAMBDA {
+        const std::byte* columns = w + 64 + part * kPartBytes;
+        const Ints low = load_ints(columns + 64 * v);
+        const Ints high = load_ints(columns + 128);
+        const Ints two_of_scale = v == 0 ? shift<4>(high) : high;
+        const Ints two_of_min = v == 0 ? shift<2>(high) : shift<-2>(high);
+        scales[part] = and_or(two_of_scale, splat(0x30303030U), bit_and(low, splat(0x0F0F0F0FU)));
+        mins[part] = and_or(two_of_min, splat(0x30303030U),
+                            bit_and(shift_right<4>(low), splat(0x0F0F0F0FU)));
+      });
+      for (int j = 0; j < 4; ++j) {
+        fetch_ahead<1, Codes::kBytes>(codes, 0);
+        Ints c[2];
+        dot_parts<bits, 0, 8>(Codes(codes, 0), Codes(codes, 1), x.q(), x.neg_sum(), c);
+        unroll<2>([&](auto part) RBEE_LAMBDA {
+          const Floats scale = mul(load_halves(w + 2 * kLanes * part),
+                                   to_floats(bit_and(scales[part], splat(0xFF))));
+          const Floats min = mul(load_halves(w + 32 + 2 * kLanes * part),
+                                 to_floats(bit_and(mins[part], splat(0xFF))));
+          scales[part] = shift_right<8>(scales[part]);
+          mins[part] = shift_right<8>(mins[part]);
+          Floats& sum = sums[part][0];
+          sum = fma(to_floats(c[part]), mul(scale, broadcast(x.scale(0))), sum);
+          sum = fnma(min, broadcast(x.scaled_sum(0)), sum);
+        });
+        codes += Codes::kBytes;
+        x.p += ActBlock<1>::kBytes;
+      }
+    }
+  }
+#endif
 };
 
 // Q2_K: scale and min of 4 bits for each 16 values.

@@ -31,6 +31,24 @@ struct Format {
                         RBEE_LAMBDA { sums[t] = fma(m, broadcast(x.scaled_sum(t)), sums[t]); });
     }
   }
+
+#if defined(RBEE_ISA_avx2)
+  // The same for one token and both parts of the panel.
+  RBEE_MEMBER static void add_row(const std::byte* w, ActBlock<1> x,
+                                  Floats (&sums)[kParts][1]) requires(bits < 8) {
+    fetch_ahead<1, kBytes>(w, 0);
+    Ints c[2];
+    dot_parts<bits, offset, 8>(Codes(w + kCodes, 0), Codes(w + kCodes, 1), x.q(), x.neg_sum(), c);
+    unroll<2>([&](auto part) RBEE_LAMBDA {
+      const Floats d = load_halves(w + 2 * kLanes * part);
+      Floats& sum = sums[part][0];
+      sum = fma(to_floats(c[part]), mul(d, broadcast(x.scale(0))), sum);
+      if constexpr (min) {
+        sum = fma(load_halves(w + 32 + 2 * kLanes * part), broadcast(x.scaled_sum(0)), sum);
+      }
+    });
+  }
+#endif
 };
 using Q4_0 = Format<Nibbles, 4, 8, false>;
 using Q4_1 = Format<Nibbles, 4, 0, true>;

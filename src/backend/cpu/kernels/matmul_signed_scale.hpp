@@ -53,6 +53,38 @@ struct SignedScale16 {
       }
     }
   }
+
+#if defined(RBEE_ISA_avx2)
+  // The same for one token and both parts of the panel.
+  RBEE_MEMBER static void add_row(const std::byte* w, ActBlock<1> x, Floats (&sums)[kParts][1]) {
+    const std::byte* columns = w + 32;
+    const std::byte* bytes = w + 288;
+    for (int s = 0; s < 8; s += 2, columns += 64) {
+      Ints scales[2];
+      unroll<2>([&](auto part)
+                    RBEE_LAMBDA { scales[part] = load_ints(columns + part * kPartBytes); });
+      for (int i = 0; i < 2; ++i) {
+        fetch_ahead<1, Codes::kBytes>(bytes, 0);
+        const Codes first(bytes, 0), second(bytes, 1);
+        Ints low[2], high[2];
+        dot_parts<bits, offset, 4>(first, second, x.q(), x.neg_sum_low(), low);
+        dot_parts<bits, offset, 4>(SecondHalf<Codes>{first}, SecondHalf<Codes>{second}, x.q_high(),
+                                   x.neg_sum_high(), high);
+        unroll<2>([&](auto part) RBEE_LAMBDA {
+          const Ints packed = scales[part];
+          const Floats d = load_scaled_halves<unit>(w + 2 * kLanes * part);
+          const Floats of_low = mul(d, to_floats(shift_right_signed<24>(shift_left<24>(packed))));
+          const Floats of_high = mul(d, to_floats(shift_right_signed<24>(shift_left<16>(packed))));
+          const Floats v = fma(to_floats(high[part]), of_high, mul(to_floats(low[part]), of_low));
+          sums[part][0] = fma(v, broadcast(x.scale(0)), sums[part][0]);
+          scales[part] = shift_right<16>(packed);
+        });
+        bytes += Codes::kBytes;
+        x.p += ActBlock<1>::kBytes;
+      }
+    }
+  }
+#endif
 };
 
 // A signed scale for each 32 of 256 values: sum = fma(float(integer dot), d * sc * scale, sum).

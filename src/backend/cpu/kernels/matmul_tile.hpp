@@ -109,8 +109,12 @@ void quantised_tile(const TileArgs& args) {
   const std::byte* w = args.panels;
   ActBlock<T> x{args.tile};
   for (int k = 0; k < args.cols; k += F::kValues) {
-    each_part<T, kShort>([&](auto part)
-                             RBEE_LAMBDA { F::template add_block<T>(w, x, part, sums[part]); });
+    if constexpr (T == 1 && requires { F::add_row(w, x, sums); }) {
+      F::add_row(w, x, sums);
+    } else {
+      each_part<T, kShort>([&](auto part)
+                               RBEE_LAMBDA { F::template add_block<T>(w, x, part, sums[part]); });
+    }
     w += F::kBytes;
     x.p += F::kValues / 32 * ActBlock<T>::kBytes;
   }

@@ -103,6 +103,13 @@ RBEE_INLINE void dot_signed(const Codes& codes, const std::byte* q, Ints (&c)[T]
   });
 }
 
+// Pair sums are added up in 16 bits for as many groups as fit: groups * 2 * (2^bits - 1) * 127.
+template <int bits>
+constexpr int kGroupsInARow = bits <= 4   ? 8
+                              : bits == 5 ? 4
+                              : bits == 6 ? 2
+                                          : 1;
+
 // c[t] = sum over 4 * groups k of (code - offset) * q. codes.template group<g>() gives unsigned
 // codes below 2^bits, q points to int8[groups][T][4], neg_sum to -sum(q) as i32[T].
 template <int bits, int offset, int groups, int T, class Codes>
@@ -113,9 +120,7 @@ RBEE_INLINE void dot(const Codes& codes, const std::byte* q, const std::byte* ne
     dot_signed<groups>(codes, q, c);
     return;
   }
-  // Pair sums are added up in 16 bits for as many groups as fit: groups * 2 * (2^bits - 1) * 127.
-  constexpr int fit = bits <= 4 ? 8 : bits == 5 ? 4 : bits == 6 ? 2 : 1;
-  constexpr int run = fit < groups ? fit : groups;
+  constexpr int run = kGroupsInARow<bits> < groups ? kGroupsInARow<bits> : groups;
   const Ints ones = _mm256_set1_epi16(1);
   hide(q);
   unroll<T>([&](auto t) RBEE_LAMBDA {
@@ -140,6 +145,38 @@ RBEE_INLINE void dot(const Codes& codes, const std::byte* q, const std::byte* ne
       c[t] = _mm256_add_epi32(c[t], _mm256_madd_epi16(pairs[t], ones));
     });
   });
+}
+
+// dot for one token and both parts of a panel, whose codes are first and second: they share the
+// activations, of which there are as many to load as weights.
+template <int bits, int offset, int groups, class Codes>
+RBEE_INLINE void dot_parts(const Codes& first, const Codes& second, const std::byte* q,
+                           const std::byte* neg_sum, Ints (&c)[2]) {
+  static_assert(bits < 8);
+  constexpr int run = kGroupsInARow<bits> < groups ? kGroupsInARow<bits> : groups;
+  const Ints ones = _mm256_set1_epi16(1);
+  hide(q);
+  unroll<groups / run>([&](auto r) RBEE_LAMBDA {
+    Ints pairs[2];
+    unroll<run>([&](auto i) RBEE_LAMBDA {
+      constexpr int g = r.kValue * run + i.kValue;
+      const Ints x = broadcast_int(q + 4 * g);
+      const Ints a = _mm256_maddubs_epi16(first.template group<g>(), x);
+      const Ints b = _mm256_maddubs_epi16(second.template group<g>(), x);
+      pairs[0] = i.kValue == 0 ? a : _mm256_add_epi16(pairs[0], a);
+      pairs[1] = i.kValue == 0 ? b : _mm256_add_epi16(pairs[1], b);
+      hide(pairs[0]);
+      hide(pairs[1]);
+    });
+    unroll<2>([&](auto part) RBEE_LAMBDA {
+      const Ints sum = _mm256_madd_epi16(pairs[part], ones);
+      c[part] = r.kValue == 0 ? sum : _mm256_add_epi32(c[part], sum);
+    });
+  });
+  if constexpr (offset != 0) {
+    const Ints shared = shift_left<log2_of(offset)>(broadcast_int(neg_sum));
+    unroll<2>([&](auto part) RBEE_LAMBDA { c[part] = _mm256_add_epi32(c[part], shared); });
+  }
 }
 
 }  // namespace
