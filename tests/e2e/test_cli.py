@@ -88,6 +88,12 @@ def test_a_draft_model_changes_no_answer(cli):
     assert "draft model" in refused.stderr and "49152 tokens" in refused.stderr
 
 
+def test_weights_may_stay_in_the_file(cli):
+    args = ("run", MODEL, "Name three primary colors.", "--temperature", 0, "-n", 20, "--json")
+    packed, in_place = cli(*args), cli(*args, "--no-repack")
+    assert json.loads(in_place.stdout)["text"] == json.loads(packed.stdout)["text"]
+
+
 def read_until(fd, wanted, seconds=30):
     seen = b""
     deadline = time.monotonic() + seconds
