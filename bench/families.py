@@ -37,7 +37,7 @@ def worst_error(fixture, device):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     threads = parser.parse_args().threads
     print("| fixture | prefill: `ref` | `cpu` | decode: `ref` | `cpu` | worst logit: `ref` | `cpu` |\n|---|---|---|---|---|---|---|")
     gains = []

@@ -77,8 +77,8 @@ struct BackendOptions {
   int threads = 0;      // 0: one for each core this process may use
   std::string cpu_isa;  // "": the best the processor has; or base, avx2, avx512
   KvType kv_type = KvType::automatic;
-  // false: where a matrix may stay in the file (HostMatrix::lasting) it is computed with from there.
-  // Starts at once and takes no memory of its own, but decodes slower. For cpu; others pack.
+  // false: where a matrix may stay in the file (HostMatrix::lasting) it is computed with from
+  // there. Starts at once and takes no memory of its own, but decodes slower. For cpu; others pack.
   bool repack = true;
   bool dry_run = false;  // packs nothing, but memory() and all sizes answer as if; cannot run
   ProductObserver* observer = nullptr;  // must outlive the backend; none: costs nothing

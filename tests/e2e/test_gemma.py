@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import openai
 import pytest
@@ -50,5 +51,6 @@ def test_completes_sensibly(gemma, start_worker):
 def test_perplexity_is_within_one_percent_of_llama_cpp(cli, gemma):
     text = ROOT / "tests/data/text/us_founding_documents.txt"
     report = json.loads(cli("perplexity", "--model", gemma, "--file", text, "--ctx", 512, "--json").stdout)
-    reference = json.loads((ROOT / "tests/data/text/perplexity.json").read_text())["gemma-3-270m-q4_k_m"]
-    assert report["perplexity"] == pytest.approx(reference, rel=0.01)
+    references = json.loads((ROOT / "tests/data/text/perplexity.json").read_text())["gemma-3-270m-q4_k_m"]
+    isa = "avx512" if "avx512_bf16" in Path("/proc/cpuinfo").read_text() else "avx2"
+    assert report["perplexity"] == pytest.approx(references[isa], rel=0.01)

@@ -29,8 +29,8 @@ struct Product {
 };
 
 // Panels [begin, end) of a product for all tokens.
-void multiply_panels(Worker& worker, const MatmulKernels& kernels, const Product& product, int begin, int end,
-                     bool accumulate);
+void multiply_panels(Worker& worker, const MatmulKernels& kernels, const Product& product,
+                     int begin, int end, bool accumulate);
 
 // Chunks that each worker's share of so many bytes of weights is cut into.
 int chunk_count(std::size_t bytes, int workers, int tokens);
