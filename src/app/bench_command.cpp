@@ -119,7 +119,8 @@ class ExpertBytes final : public LoadObserver {
 // row, and of experts only those that are chosen.
 double weight_bytes_read(const BenchOptions& options, const LoadedModel& model,
                          const ExpertBytes& experts) {
-  constexpr Key kTopK{"num_experts_per_tok|num_experts_per_token", "expert_used_count"};
+  constexpr Key kTopK{"num_experts_per_tok|num_experts_per_token|experts_per_token",
+                      "expert_used_count"};
   const auto checkpoint =
       Checkpoint::open(resolve_model(options.model.model, cache_roots_from_environment()));
   const MemoryUse memory = model.backend->memory();
