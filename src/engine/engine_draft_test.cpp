@@ -13,9 +13,10 @@
 #include <vector>
 
 #include "engine/engine.hpp"
-#include "engine/load_model.hpp"
+#include "engine/testing/answer_all.hpp"
 #include "engine/testing/collect.hpp"
 #include "engine/testing/hash_model.hpp"
+#include "engine/testing/load_fixture.hpp"
 
 namespace rbee {
 namespace {
@@ -26,16 +27,10 @@ using testing::expect_same;
 using testing::expected_answer;
 using testing::HashBackend;
 using testing::HashModel;
+using testing::load_fixture;
+using testing::Outcome;
 
 constexpr int kContext = 600;
-
-LoadedModel load(const std::string& model, const std::string& device) {
-  LoadOptions options;
-  options.device = device;
-  options.backend.threads = 2;
-  options.with_tokenizer = false;
-  return load_model(std::filesystem::path(RBEE_TEST_DATA) / "fixtures" / model, options);
-}
 
 // Prompts of different lengths that repeat nothing, some beyond every window. The last ends with
 // the context.
@@ -61,11 +56,6 @@ std::vector<GenerationRequest> make_requests(int vocab, bool greedy = false) {
   return requests;
 }
 
-struct Outcome {
-  std::vector<Answer> answers;
-  EngineStats stats;
-};
-
 // draft: a fixture, or none.
 struct Models {
   std::string model, draft;
@@ -79,9 +69,9 @@ struct Given {
 };
 
 Outcome run(const Models& models, EngineOptions options, const Given& given = {}) {
-  const LoadedModel loaded = load(models.model, models.device);
+  const LoadedModel loaded = load_fixture(models.model, models.device);
   LoadedModel draft;
-  if (!models.draft.empty()) draft = load(models.draft, models.device);
+  if (!models.draft.empty()) draft = load_fixture(models.draft, models.device);
   options.max_context = kContext;
   if (given.n_pages > 0) {
     options.state_bytes = loaded.backend->page_bytes(loaded.model->info().state);
@@ -89,16 +79,7 @@ Outcome run(const Models& models, EngineOptions options, const Given& given = {}
     options.state_bytes *= static_cast<std::size_t>(given.n_pages);
   }
   Engine engine(*loaded.backend, *loaded.model, options, {draft.backend.get(), draft.model.get()});
-  std::vector<std::shared_ptr<TokenStream>> streams;
-  for (auto& request : make_requests(loaded.model->info().vocab_size, given.greedy)) {
-    streams.push_back(engine.submit(std::move(request)).value());
-  }
-  Outcome outcome;
-  for (const auto& stream : streams) outcome.answers.push_back(collect(*stream));
-  outcome.stats = engine.stats();
-  EXPECT_EQ(outcome.stats.pages_free, outcome.stats.pages_total);
-  EXPECT_EQ(outcome.stats.slots_free, outcome.stats.slots_total);
-  return outcome;
+  return testing::answer_all(engine, make_requests(loaded.model->info().vocab_size, given.greedy));
 }
 
 class EngineDraft : public ::testing::TestWithParam<Models> {};
@@ -173,7 +154,7 @@ TEST(EngineDraftSteps, ScarcePagesAndPreemption) {
 
 // The target needs no pages and no more than its slots; the draft needs pages.
 TEST(EngineDraftState, IsPlannedForBothModels) {
-  const LoadedModel loaded = load("mistral", "cpu"), draft = load("llama3", "cpu");
+  const LoadedModel loaded = load_fixture("mistral", "cpu"), draft = load_fixture("llama3", "cpu");
   const EngineOptions options{.max_context = kContext, .max_sequences = 1, .max_batch_tokens = 16};
   const Engine engine(*loaded.backend, *loaded.model, options,
                       {draft.backend.get(), draft.model.get()});
@@ -181,7 +162,7 @@ TEST(EngineDraftState, IsPlannedForBothModels) {
   EXPECT_EQ(engine.stats().pages_total, pages_for(kContext));
   EXPECT_EQ(draft.backend->memory().state,
             draft.backend->page_bytes(draft.model->info().state) * pages_for(kContext));
-  LoadedModel other = load("mistral", "cpu"), second = load("llama3", "cpu");
+  LoadedModel other = load_fixture("mistral", "cpu"), second = load_fixture("llama3", "cpu");
   EngineOptions little = options;
   little.state_bytes = loaded.backend->memory().state + draft.backend->memory().state - 1;
   EXPECT_THROW(
@@ -190,7 +171,7 @@ TEST(EngineDraftState, IsPlannedForBothModels) {
 }
 
 TEST(EngineDraftState, NeverTakesNothing) {
-  const LoadedModel loaded = load("llama3", "cpu"), draft = load("mamba", "cpu");
+  const LoadedModel loaded = load_fixture("llama3", "cpu"), draft = load_fixture("mamba", "cpu");
   Engine engine(*loaded.backend, *loaded.model,
                 {.max_context = kContext, .speculate = Speculate::never},
                 {draft.backend.get(), draft.model.get()});
@@ -200,7 +181,7 @@ TEST(EngineDraftState, NeverTakesNothing) {
 }
 
 TEST(EngineDraftState, RecurrentLayersAreRefusedOnEitherSide) {
-  const LoadedModel llama = load("llama3", "cpu"), mamba = load("mamba", "cpu");
+  const LoadedModel llama = load_fixture("llama3", "cpu"), mamba = load_fixture("mamba", "cpu");
   const EngineOptions options{.max_context = kContext};
   EXPECT_THROW(
       Engine(*llama.backend, *llama.model, options, {mamba.backend.get(), mamba.model.get()}),

@@ -10,14 +10,16 @@
 
 #include "engine/engine.hpp"
 #include "engine/load_model.hpp"
+#include "engine/testing/answer_all.hpp"
 #include "engine/testing/collect.hpp"
+#include "engine/testing/load_fixture.hpp"
 
 namespace rbee {
 namespace {
 
-using testing::Answer;
-using testing::collect;
 using testing::expect_same;
+using testing::load_fixture;
+using testing::Outcome;
 
 // Random weights say nothing twice: a bias leaves them one token, which is always guessed right, or
 // two, guessed right about half the time. Prompts that repeat give guesses to the others, most of
@@ -43,29 +45,11 @@ std::vector<GenerationRequest> make_requests(int vocab) {
   return requests;
 }
 
-struct Outcome {
-  std::vector<Answer> answers;
-  EngineStats stats;
-};
-
 Outcome run(const std::string& model, const std::string& device, EngineOptions options) {
-  LoadOptions load;
-  load.device = device;
-  load.backend.threads = 2;
-  load.with_tokenizer = false;
-  LoadedModel loaded = load_model(std::filesystem::path(RBEE_TEST_DATA) / "fixtures" / model, load);
+  const LoadedModel loaded = load_fixture(model, device);
   options.max_context = 256;
   Engine engine(*loaded.backend, *loaded.model, options);
-  std::vector<std::shared_ptr<TokenStream>> streams;
-  for (auto& request : make_requests(loaded.model->info().vocab_size)) {
-    streams.push_back(engine.submit(std::move(request)).value());
-  }
-  Outcome outcome;
-  for (const auto& stream : streams) outcome.answers.push_back(collect(*stream));
-  outcome.stats = engine.stats();
-  EXPECT_EQ(outcome.stats.pages_free, outcome.stats.pages_total);
-  EXPECT_EQ(outcome.stats.slots_free, outcome.stats.slots_total);
-  return outcome;
+  return testing::answer_all(engine, make_requests(loaded.model->info().vocab_size));
 }
 
 class EngineSpeculation : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {};

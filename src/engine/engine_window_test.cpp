@@ -10,8 +10,9 @@
 #include <vector>
 
 #include "engine/engine.hpp"
-#include "engine/load_model.hpp"
+#include "engine/testing/answer_all.hpp"
 #include "engine/testing/collect.hpp"
+#include "engine/testing/load_fixture.hpp"
 
 namespace rbee {
 namespace {
@@ -19,18 +20,11 @@ namespace {
 using testing::Answer;
 using testing::collect;
 using testing::expect_same;
+using testing::load_fixture;
 
 constexpr int kContext = 600;
 constexpr int kWhole = 1024;  // tokens of a step for which rings would hold all of the context
 constexpr int kChunk = 16;
-
-LoadedModel load(const std::string& model, const std::string& device) {
-  LoadOptions options;
-  options.device = device;
-  options.backend.threads = 2;
-  options.with_tokenizer = false;
-  return load_model(std::filesystem::path(RBEE_TEST_DATA) / "fixtures" / model, options);
-}
 
 std::vector<GenerationRequest> make_requests(int vocab) {
   std::mt19937 random(9);
@@ -48,26 +42,16 @@ std::vector<GenerationRequest> make_requests(int vocab) {
   return requests;
 }
 
-struct Outcome {
-  std::vector<Answer> answers;
+struct Outcome : testing::Outcome {
   std::size_t state_bytes = 0;
-  EngineStats stats;
 };
 
 Outcome run(const std::string& model, const std::string& device, EngineOptions options) {
-  LoadedModel loaded = load(model, device);
+  LoadedModel loaded = load_fixture(model, device);
   options.max_context = kContext;
   Engine engine(*loaded.backend, *loaded.model, options);
-  Outcome outcome{{}, loaded.backend->memory().state, {}};
-  std::vector<std::shared_ptr<TokenStream>> streams;
-  for (auto& request : make_requests(loaded.model->info().vocab_size)) {
-    streams.push_back(engine.submit(std::move(request)).value());
-  }
-  for (const auto& stream : streams) outcome.answers.push_back(collect(*stream));
-  outcome.stats = engine.stats();
-  EXPECT_EQ(outcome.stats.pages_free, outcome.stats.pages_total);
-  EXPECT_EQ(outcome.stats.slots_free, outcome.stats.slots_total);
-  return outcome;
+  return {testing::answer_all(engine, make_requests(loaded.model->info().vocab_size)),
+          loaded.backend->memory().state};
 }
 
 class EngineWindow : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {};
@@ -93,7 +77,7 @@ INSTANTIATE_TEST_SUITE_P(Kinds, EngineWindow,
 
 // Where all layers have a window of 8 tokens, any number of them take the memory of two pages.
 TEST(EngineRings, StateDoesNotGrowWithTheSequence) {
-  LoadedModel loaded = load("mistral", "cpu");
+  LoadedModel loaded = load_fixture("mistral", "cpu");
   const std::size_t page = loaded.backend->page_bytes(loaded.model->info().state);
   const Engine engine(*loaded.backend, *loaded.model,
                       {.max_context = 1 << 20, .max_sequences = 1, .max_batch_tokens = kChunk});
@@ -104,7 +88,7 @@ TEST(EngineRings, StateDoesNotGrowWithTheSequence) {
 // Two slots and slow readers: sequences lose their slots and begin again.
 TEST(EngineRings, PreemptedSequencesComputeTheirKeysAgain) {
   const Outcome kept = run("gemma3", "cpu", {.max_sequences = 4, .max_batch_tokens = kWhole});
-  LoadedModel loaded = load("gemma3", "cpu");
+  LoadedModel loaded = load_fixture("gemma3", "cpu");
   const std::size_t page = loaded.backend->page_bytes(loaded.model->info().state);
   Engine engine(*loaded.backend, *loaded.model,
                 {.max_context = kContext,
